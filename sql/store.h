@@ -1,0 +1,356 @@
+/*
+ * store.h - what is remembered: the only way to PostgreSQL
+ *
+ * DESIGN
+ * A worker's transaction is one *unit*: fence and advance the positions, remember
+ * identities, write the ledger, the dead letters, the state and the outbox, COMMIT. All
+ * its statements go out in one libpq pipeline without waiting for an answer, and a second
+ * unit may follow before the first is answered. That is safe because every statement
+ * fails by itself when what it assumes does not hold, and a failure skips all that comes
+ * after it, COMMIT included:
+ *
+ *   fence      a position whose epoch or next_offset is not the expected one raises
+ *              SQLSTATE BL001. The second unit expects the offset the first one leaves, so
+ *              it fails with it.
+ *   identity   is a plain INSERT. A repeat is a unique violation (23505 on identity_pkey);
+ *              the caller then asks bus_store_repeats() which events those are, leaves
+ *              them out and submits again. Reading before the transaction is sound, since
+ *              nobody but the owner of the epoch inserts identities of its streams.
+ *
+ * A COMMIT is done when its command tag says COMMIT (ROLLBACK comes as success too). A lost
+ * answer is BUS_E_UNKNOWN: the caller connects again and reads its positions, which tell.
+ * After any failure of a unit the units behind it are lost too: one recovery for all.
+ *
+ * Every wait has our own deadline (options.deadline_ms); libpq has none. When it passes,
+ * the connection is closed.
+ */
+#ifndef BUS_STORE_H
+#define BUS_STORE_H
+
+#include "core/arena.h"
+#include "core/clock.h"
+#include "core/digest.h"
+#include "core/event.h"
+#include "core/id.h"
+#include "core/row.h"
+#include "core/status.h"
+#include "core/verdict.h"
+
+typedef struct bus_store bus_store;
+
+/* Units sent and not yet answered; more only hides latency that one already hides. */
+#define BUS_UNITS_IN_FLIGHT_MAX 2
+
+/* Raised by the fence: epoch or offset is not what the unit expected. */
+#define BUS_SQLSTATE_FENCED "BL001"
+
+typedef struct bus_store_options {
+	const char *url;              /* libpq connection string or URI */
+	const char *role;             /* SET ROLE after connecting; NULL or "": none */
+	const char *application_name; /* "busline worker deploy" */
+	int64_t deadline_ms;          /* longest wait for any answer */
+	bool durable;                 /* synchronous_commit on */
+	const bus_clock *clock;
+} bus_store_options;
+
+/* Does not connect. Returns new; NULL when memory is short. */
+bus_store *bus_store_create(const bus_store_options *options);
+/* Closes at once, without a goodbye that could block. NULL-safe. */
+void bus_store_destroy(bus_store *store);
+
+/**
+ * bus_store_connect - connect, or connect again
+ *
+ * An open connection is closed first; units in flight are forgotten. Sets role,
+ * search_path and server-side limits, forgets what was prepared.
+ *
+ * Blocks:  up to the deadline.
+ * Errors:  BUS_E_RETRY not reachable or starting up; BUS_E_FATAL refused (password, no such
+ *	database or role, read-only server, fsync or full_page_writes off, schema missing or
+ *	of another version).
+ */
+BUS_MUST_CHECK bus_status bus_store_connect(bus_store *store, bus_error *err);
+bool bus_store_connected(const bus_store *store);
+/* Closes the connection; for tests and for recovery. */
+void bus_store_disconnect(bus_store *store);
+
+/* ---- positions ---- */
+
+/* One topic-partition as PostgreSQL knows it. */
+typedef struct bus_stream {
+	int32_t stream; /* its number, what narrow keys are made of */
+	int32_t partition;
+	int64_t epoch;
+	int64_t next_offset; /* everything before is done, nothing from here on is */
+	int64_t outbox_seq;  /* last number given to an outbox row of this stream */
+	bus_digest head;     /* hash of its newest ledger row; zeros before the first */
+} bus_stream;
+
+/**
+ * bus_store_assign - become the owner of partitions: epoch = epoch + 1 for each
+ *
+ * A partition seen for the first time gets a row with next_offset 0.
+ *
+ * @ret_streams: room for count
+ * Errors: BUS_E_RETRY; BUS_E_FATAL.
+ */
+BUS_MUST_CHECK bus_status bus_store_assign(bus_store *store, const char *topic,
+					   const int32_t *partitions, size_t count,
+					   bus_stream *ret_streams, bus_error *err);
+
+/**
+ * bus_store_positions - read the rows again, after a failure
+ *
+ * @streams: in: stream numbers; out: everything else. The caller compares epochs: another
+ *	one means that somebody else owns the partition now.
+ */
+BUS_MUST_CHECK bus_status bus_store_positions(bus_store *store, bus_stream *streams,
+					      size_t count, bus_error *err);
+
+/* ---- units ---- */
+
+typedef struct bus_unit_position {
+	const bus_stream *expected; /* stream, epoch, next_offset as before the unit */
+	int64_t next_offset;        /* as after it */
+	int64_t outbox_seq;
+	bus_digest head;
+} bus_unit_position;
+
+/* One delivery that counts (not a repeat). Texts absent where the event has none or could
+ * not be decoded. */
+typedef struct bus_ledger_row {
+	int32_t stream;
+	int64_t offset;
+	bool identified;     /* source and id could be read: identity is remembered */
+	bus_uuid identity;   /* bus_identity_key(source, id) */
+	bus_digest digest;   /* bus_record_digest(); its first 16 bytes go to identity */
+	const bus_event *event;
+	const bus_record *record;
+	int64_t record_time_ms; /* the broker's timestamp, -1 if none */
+	bus_verdict verdict;
+	bus_str reason;      /* of IGNORED, REJECTED */
+	bus_digest hash;     /* of the chain, see docs/architecture.md */
+} bus_ledger_row;
+
+typedef struct bus_dead_letter {
+	const bus_ledger_row *row;
+	bus_cause cause;
+	bus_str detail; /* locations, rule, what to do */
+} bus_dead_letter;
+
+typedef enum bus_outbox_kind { BUS_OUTBOX_FOLLOW_UP, BUS_OUTBOX_REROUTE } bus_outbox_kind;
+
+typedef struct bus_outbox_row {
+	int32_t stream; /* of the cause */
+	int64_t seq;    /* stream.outbox_seq + 1, + 2, ... without a gap */
+	bus_outbox_kind kind;
+	bus_str topic;
+	bus_record record;
+} bus_outbox_row;
+
+typedef struct bus_unit_write {
+	const bus_row_type *type;
+	const void *const *rows; /* structs of that type, one per key, sorted by key */
+	size_t count;
+} bus_unit_write;
+
+typedef struct bus_unit {
+	const bus_unit_position *positions;
+	size_t position_count;
+	const bus_ledger_row *ledger;
+	size_t ledger_count;
+	const bus_dead_letter *dead_letters;
+	size_t dead_letter_count;
+	const bus_unit_write *writes;
+	size_t write_count;
+	const bus_outbox_row *outbox;
+	size_t outbox_count;
+} bus_unit;
+
+/**
+ * bus_store_submit - send one unit; do not wait for its answer
+ *
+ * @unit: borrowed for the call only: everything is copied into the connection's buffer
+ *
+ * Blocks:  while the server does not read, up to the deadline.
+ * Errors:  BUS_E_UNKNOWN the connection broke while sending; BUS_E_FATAL more than
+ *	BUS_UNITS_IN_FLIGHT_MAX, or a bug.
+ */
+BUS_MUST_CHECK bus_status bus_store_submit(bus_store *store, const bus_unit *unit,
+					   bus_error *err);
+
+/* Units sent and not yet answered. */
+size_t bus_store_in_flight(const bus_store *store);
+
+/**
+ * bus_store_await - the answer of the oldest unit
+ *
+ * @timeout_ms: 0 looks whether it is there; -1 the deadline
+ * @ret_done: false if the wait ended without an answer (only for timeout_ms >= 0)
+ *
+ * Errors:  any but BUS_E_RETRY, and then all units in flight are lost. BUS_E_ABORT: rolled
+ *	back (fenced, repeats, deadlock, serialisation, shutdown); err.sqlstate and
+ *	err.constraint tell. BUS_E_REJECT: the data of some event is refused by a
+ *	constraint or type. BUS_E_UNKNOWN: it may be committed.
+ */
+BUS_MUST_CHECK bus_status bus_store_await(bus_store *store, int timeout_ms, bool *ret_done,
+					  bus_error *err);
+
+/* Was it the repeat of an identity that ended the unit? */
+bool bus_store_is_repeat(const bus_error *err);
+
+/* ---- reads of the owner of an epoch, outside a transaction ---- */
+
+typedef struct bus_known_identity {
+	bool known;
+	int64_t offset;     /* of the delivery that counts */
+	uint8_t digest[16]; /* first half of its bus_record_digest() */
+} bus_known_identity;
+
+/* Which of these are remembered? Arrays of count; units in flight are answered first. */
+BUS_MUST_CHECK bus_status bus_store_repeats(bus_store *store, const int32_t *streams,
+					    const bus_uuid *identities, size_t count,
+					    bus_known_identity *ret_known, bus_error *err);
+
+/**
+ * bus_store_load - the rows of these keys
+ *
+ * @keys: structs of the type with their key columns set
+ * @ret_rows: array of *ret_count structs in the arena, in no promised order; keys without
+ *	a row are not among them
+ *
+ * May be called with units in flight: it is answered after them.
+ */
+BUS_MUST_CHECK bus_status bus_store_load(bus_store *store, const bus_row_type *type,
+					 const void *const *keys, size_t count, bus_arena *arena,
+					 void **ret_rows, size_t *ret_count, bus_error *err);
+
+/* ---- incidents ---- */
+
+typedef struct bus_incident {
+	const char *kind; /* "out-of-range", "offset-gap", ...: static, documented in docs/ */
+	const char *topic;
+	int32_t partition;
+	int64_t offset; /* the position concerned */
+	bus_str detail; /* cause and what to do */
+} bus_incident;
+
+/* Opens it, or counts one more if the same kind is open for the same partition. */
+BUS_MUST_CHECK bus_status bus_store_incident(bus_store *store, const bus_incident *incident,
+					     bus_error *err);
+
+/* ---- the outbox, for the relay ---- */
+
+typedef struct bus_lease {
+	int64_t epoch; /* ours; 0: we do not hold it */
+	char holder[64];
+	int64_t left_ms; /* until it may be taken from its holder */
+} bus_lease;
+
+/* Takes the lease if it is free, expired or ours; renews it if ours. ret_lease->epoch is 0
+ * when another one holds it. */
+BUS_MUST_CHECK bus_status bus_store_lease(bus_store *store, const char *name,
+					  const char *holder, int64_t lease_ms,
+					  int64_t epoch, bus_lease *ret_lease, bus_error *err);
+
+/* Gives it back at once. */
+BUS_MUST_CHECK bus_status bus_store_lease_release(bus_store *store, const char *name,
+						  int64_t epoch, bus_error *err);
+
+typedef struct bus_outbox_cursor {
+	int32_t stream;
+	int64_t seq; /* the last one read or published */
+} bus_outbox_cursor;
+
+/**
+ * bus_store_outbox_read - rows past the cursors
+ *
+ * @cursors: where this relay has read to; a stream that is not among them starts at its
+ *	stored mark. count may be 0.
+ * @ret_rows: by stream, then seq: each stream's without a gap; in the arena
+ */
+BUS_MUST_CHECK bus_status bus_store_outbox_read(bus_store *store,
+						const bus_outbox_cursor *cursors, size_t count,
+						size_t rows_max, bus_arena *arena,
+						bus_outbox_row **ret_rows, size_t *ret_count,
+						bus_error *err);
+
+/**
+ * bus_store_outbox_mark - these are in their topics
+ *
+ * One statement for all streams, valid only under the lease's epoch.
+ * Errors: BUS_E_ABORT with BUS_SQLSTATE_FENCED: the lease belongs to another relay now.
+ */
+BUS_MUST_CHECK bus_status bus_store_outbox_mark(bus_store *store, int64_t lease_epoch,
+						const bus_outbox_cursor *marks, size_t count,
+						bus_error *err);
+
+/* Lets writers go on in the next outbox table and empties those that are published whole;
+ * never waits for a lock. ret_emptied counts tables truncated. */
+BUS_MUST_CHECK bus_status bus_store_outbox_rotate(bus_store *store, int64_t lease_epoch,
+						  int *ret_emptied, bus_error *err);
+
+/* LISTEN on a channel, again after each connect. */
+BUS_MUST_CHECK bus_status bus_store_listen(bus_store *store, const char *channel,
+					   bus_error *err);
+
+/* Waits for a notification or the time-out. */
+BUS_MUST_CHECK bus_status bus_store_wait(bus_store *store, int timeout_ms, bool *ret_notified,
+					 bus_error *err);
+
+/* ---- reading for people ---- */
+
+/* A result as text, row by row; belongs to its arena. */
+typedef struct bus_table {
+	size_t column_count;
+	size_t row_count;
+	const bus_str *columns; /* names */
+	const bool *numeric;    /* of each column: align right, no quotes in JSON */
+	const bool *json;       /* of each column: is JSON itself */
+	const bus_str *cells;   /* row_count * column_count; absent is NULL */
+} bus_table;
+
+/**
+ * bus_store_read - run a query of sql/queries by its name
+ *
+ * @query: file name without .sql
+ * @params: as text; absent is NULL
+ *
+ * Errors: BUS_E_RETRY; BUS_E_REJECT a parameter is refused (bad number, ...); BUS_E_FATAL
+ * no such query, not allowed for the role.
+ */
+BUS_MUST_CHECK bus_status bus_store_read(bus_store *store, const char *query,
+					 const bus_str *params, size_t count, bus_arena *arena,
+					 bus_table *ret_table, bus_error *err);
+
+/* One statement of a person's own (`busline sql`), in a read-only transaction. */
+BUS_MUST_CHECK bus_status bus_store_query(bus_store *store, const char *sql, bus_arena *arena,
+					  bus_table *ret_table, bus_error *err);
+
+/* ---- migrations ---- */
+
+typedef struct bus_migration {
+	int number;
+	const char *name;   /* "0001_positions" */
+	const char *sha256; /* hex, of the file embedded in this binary */
+	bool applied;
+	char applied_at[BUS_TIME_TEXT_MAX];
+} bus_migration;
+
+/**
+ * bus_store_migrate - bring the schema up to this binary's version
+ *
+ * Connects by itself without the role and version checks of connect. Under an advisory
+ * lock, each migration in a transaction of its own with its checksum.
+ *
+ * @plan_only: change nothing, tell what would be done
+ * @ret_migrations: all of them, borrowed until the next call
+ *
+ * Errors:  BUS_E_FATAL a migration failed (its number, statement, SQLSTATE), an applied one
+ *	has another checksum, or the database is newer than this binary. BUS_E_RETRY.
+ */
+BUS_MUST_CHECK bus_status bus_store_migrate(bus_store *store, bool plan_only,
+					    const bus_migration **ret_migrations,
+					    size_t *ret_count, bus_error *err);
+
+#endif
