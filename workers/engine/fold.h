@@ -35,7 +35,6 @@ typedef struct bus_fold_item {
 	size_t follow_up_count;
 	/* the folder's own */
 	struct bus_fold_item *next;
-	bool folded;
 } bus_fold_item;
 
 typedef struct bus_folder bus_folder;
