@@ -206,7 +206,7 @@ on_assigned(engine *e, const bus_poll *poll, bus_error *err)
 /* ---- recovery ---- */
 
 static void
-log_lost_unit(engine *e, const bus_error *err)
+log_lost_unit(const bus_error *err)
 {
 	if (bus_store_is_repeat(err)) {
 		BUS_LOG(BUS_LOG_DEBUG, "repeats met, looking closer");
@@ -256,7 +256,7 @@ learn(engine *e, const bus_error *cause, bus_error *err)
 static bus_status
 recover(engine *e, const bus_error *cause, bus_error *err)
 {
-	log_lost_unit(e, cause);
+	log_lost_unit(cause);
 	bus_error reason = *cause;
 	bus_error_reset(err);
 	bus_status status = learn(e, &reason, err);
@@ -371,21 +371,93 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, bus_error *err)
 	return status;
 }
 
+/* ---- gaps ---- */
+
+/* The first delivery that does not follow the one before it in its partition, unless the
+ * same gap was seen again after a rewind; count if there is none. */
+static size_t
+find_gap(engine *e, const bus_poll *poll, busp_lane **ret_lane)
+{
+	for (size_t i = 0; i < e->lane_count; i++) {
+		e->lanes[i].next_offset = e->lanes[i].stream.next_offset;
+	}
+	busp_lane *lane = NULL;
+	for (size_t d = 0; d < poll->count; d++) {
+		const bus_delivery *delivery = &poll->deliveries[d];
+		for (size_t i = 0; i < e->lane_count &&
+				   (lane == NULL || lane->stream.partition != delivery->partition);
+		     i++) {
+			lane = &e->lanes[i];
+		}
+		if (lane == NULL || delivery->offset < lane->next_offset) {
+			continue;
+		}
+		if (delivery->offset > lane->next_offset &&
+		    lane->gap_end != delivery->offset) {
+			*ret_lane = lane;
+			return d;
+		}
+		lane->next_offset = delivery->offset + 1;
+	}
+	return poll->count;
+}
+
+/*
+ * Offsets are missing. Markers of a producer's transactions look like that, and so does
+ * loss, and so would a fault between the broker and us: the log is read again from before
+ * the gap. If it is still there it is the log's, and an incident says so; what is missing
+ * does not exist any more, so the partition goes on.
+ */
+static bus_status
+on_gap(engine *e, busp_lane *lane, int64_t gap_end, bus_error *err)
+{
+	bus_status status = await_all(e, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	int64_t gap_start = lane->stream.next_offset;
+	if (lane->gap_suspect != gap_end) {
+		lane->gap_suspect = gap_end;
+		return start_lanes(e, err);
+	}
+	lane->gap_end = gap_end;
+	char detail[BUSP_DETAIL_MAX];
+	snprintf(detail, sizeof(detail),
+		 "%s/%d: the log has no records %" PRId64 " to %" PRId64
+		 "; expected if a producer uses transactions or the topic is compacted, "
+		 "otherwise records were lost in the broker",
+		 e->worker->topic, lane->stream.partition, gap_start, gap_end - 1);
+	BUS_LOG(BUS_LOG_WARN, "offsets missing in the log",
+		BUS_LOG_S("detail", bus_str_from(detail)));
+	bus_incident incident = {
+		.kind = "offset-gap",
+		.topic = e->worker->topic,
+		.partition = lane->stream.partition,
+		.offset = gap_start,
+		.detail = bus_str_from(detail),
+	};
+	status = bus_store_incident(e->store, &incident, err);
+	return status == BUS_OK ? start_lanes(e, err) : status;
+}
+
 static bus_status
 on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 {
 	if (poll->count > 0 && bus_crash_due(BUS_CRASH_AFTER_POLL)) {
 		bus_crash_now();
 	}
-	size_t step = e->one_by_one > 0 ? 1 : poll->count;
-	for (size_t i = 0; i < poll->count; i += step) {
-		if (e->one_by_one == 0) {
-			step = poll->count - i;
-		}
+	busp_lane *gap_lane = NULL;
+	size_t count = find_gap(e, poll, &gap_lane);
+	size_t step = 0;
+	for (size_t i = 0; i < count; i += step) {
+		step = e->one_by_one > 0 ? 1 : count - i;
 		bus_status status = apply(e, &poll->deliveries[i], step, err);
 		if (status != BUS_OK) {
 			return status;
 		}
+	}
+	if (gap_lane != NULL) {
+		return on_gap(e, gap_lane, poll->deliveries[count].offset, err);
 	}
 	return poll->count == 0 ? await_all(e, err)
 	       : bus_store_in_flight(e->store) > 0 ? await(e, 0, err)
