@@ -1,0 +1,91 @@
+"""Fixtures of the integration tests; see support/platform.py."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from support.platform import BINARY, Kafka, Platform, Postgres
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def pytest_sessionstart(session):
+    if not BINARY.exists():
+        pytest.exit(f"{BINARY} is not built; BUSLINE_BIN names another", returncode=3)
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    server = Kafka.shared()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres.shared()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def own_kafka():
+    server = Kafka.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def own_postgres():
+    server = Postgres.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def make_platform(request):
+    """Makes platforms that end with the test; their logs are shown when it fails."""
+    made = []
+
+    def make(kafka, postgres, fresh_log=True, **settings):
+        platform = Platform(kafka, postgres, settings)
+        made.append(platform)
+        return platform.prepare(fresh_log)
+
+    yield make
+    failed = getattr(request.node, "failed_call", False)
+    for platform in made:
+        if failed:
+            sys.stderr.write(platform.tails() + "\n")
+        platform.close()
+
+
+@pytest.fixture
+def platform(kafka, postgres, make_platform):
+    """A fresh log and a fresh database on the shared servers."""
+    return make_platform(kafka, postgres)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        item.failed_call = True
+
+
+@pytest.fixture(scope="session")
+def small_trace(tmp_path_factory):
+    """A trace of 40 applications, made here."""
+    path = tmp_path_factory.mktemp("trace") / "small.csv"
+    subprocess.run([sys.executable, HERE / "bench/make_trace.py", "--csv", path], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trace(small_trace):
+    """The trace of BUSLINE_TEST_TRACE when there is one, else the small one."""
+    given = os.environ.get("BUSLINE_TEST_TRACE")
+    return pathlib.Path(given) if given else small_trace

@@ -1,0 +1,169 @@
+"""What networks, servers and operators do: nothing is lost, nothing counts twice."""
+
+import itertools
+import os
+import signal
+import time
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from support.checker import DISAGREEMENTS, Checker, assert_once
+from support.events import Publisher, scale, seconds
+from support.platform import PARTITIONS, wait_for
+from support.tcp_proxy import Proxy
+
+TOPIC = "busline.scale"
+
+
+class Stream:
+    def __init__(self, servers):
+        self.servers, self.numbers, self.count = servers, itertools.count(), 0
+        self.publisher = Publisher(servers)
+
+    def publish(self, count):
+        for number in itertools.islice(self.numbers, count):
+            self.publisher.publish([scale("acme", f"app-{number % 60}", "web",
+                                          at=seconds(number), delta=1)])
+        self.publisher.flush()
+        self.count += count
+
+
+def check(platform, stream):
+    platform.quiesce([TOPIC])
+    assert not platform.rows(DISAGREEMENTS)
+    assert platform.value("select sum(desired) from paas.scale") == stream.count
+    assert_once(platform, stream.count)
+
+
+def test_commit_answer_lost(platform):
+    """Committed, but the answer never arrives: the position row tells."""
+    proxy = Proxy(*platform.postgres.address())
+    url = platform.postgres.url_of(platform.name, host="127.0.0.1", port=proxy.port,
+                                   user=login(platform), password="x",
+                                   sslmode="disable", gssencmode="disable")
+    worker = platform.start("scale", BUSLINE_DB_URL=url, BUSLINE_WORKER_BATCH_EVENTS=50)
+    stream = Stream(platform.kafka.servers)
+    stream.publish(100)
+    platform.quiesce([TOPIC])
+    for round_ in range(10):
+        proxy.lose_commits(1)
+        stream.publish(300)
+        wait_for(lambda: proxy.commits_to_lose == 0, "an answer was lost", 30)
+        platform.quiesce([TOPIC])
+        assert not platform.rows(DISAGREEMENTS)
+    assert proxy.lost == 10
+    assert worker.running(), worker.tail()
+    check(platform, stream)
+    worker.stop()
+    proxy.close()
+    platform.execute(f"drop role {login_name(platform)}")
+
+
+def login_name(platform):
+    return platform.name + "_tcp"
+
+
+def login(platform):
+    """Over TCP a password is asked for."""
+    platform.execute(f"create role {login_name(platform)} login superuser password 'x'")
+    return login_name(platform)
+
+
+def backend_of(platform):
+    rows = platform.rows("select pid from pg_stat_activity where datname = current_database() "
+                         "and application_name like '%%scale%%'")
+    return rows[0][0] if rows else None
+
+
+def test_backend_frozen_for_30_seconds(platform):
+    """libpq would wait for ever; the worker has a deadline of its own and goes on elsewhere."""
+    worker = platform.start("scale")
+    stream = Stream(platform.kafka.servers)
+    stream.publish(500)
+    platform.quiesce([TOPIC])
+    frozen = wait_for(lambda: backend_of(platform), "the worker's backend", 10)
+    os.kill(frozen, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        stream.publish(500)
+        # The frozen backend may hold the locks of its unit: only its end frees them.
+        while time.monotonic() < began + 30:
+            assert worker.running(), worker.tail()
+            time.sleep(0.5)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    stream.publish(500)
+    check(platform, stream)
+    assert backend_of(platform) != frozen, "the frozen connection was given up"
+    assert "deadline" in worker.said() or "answer" in worker.said(), worker.tail()
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_kafka_restarted(own_kafka, postgres, make_platform, how):
+    platform = make_platform(own_kafka, postgres)
+    checker = Checker(platform.url)
+    checker.start()
+    roles = platform.start_all(["scale", "relay"])
+    stream = Stream(own_kafka.servers)
+    stream.publish(2000)
+    wait_for(lambda: platform.value("select count(*) from busline.ledger") > 100, "it runs", 30)
+    if how == "kill":
+        own_kafka.command("kill")
+        time.sleep(2)
+        own_kafka.command("start")
+    else:
+        own_kafka.command("restart")
+    stream.publish(2000)
+    check(platform, stream)
+    checker.finish(least=5)
+    assert all(p.running() for p in roles.values()), platform.tails()
+    # The ones that lived through it, and a new one, both still work.
+    stream.publish(500)
+    check(platform, stream)
+
+
+def test_topic_truncated_below_the_stored_position(platform):
+    """Records the worker never saw are gone: that partition holds, the others flow."""
+    worker = platform.start("scale")
+    stream = Stream(platform.kafka.servers)
+    stream.publish(600)
+    platform.quiesce([TOPIC])
+    assert worker.stop() == 0
+    before = platform.positions(TOPIC)
+    done = dict(platform.rows("select partition, count(*) from busline.events group by 1"))
+
+    stream.publish(600)
+    cut = TopicPartition(TOPIC, 2, before[2] + 10)
+    platform.kafka.admin.delete_records([cut])[TopicPartition(TOPIC, 2)].result(30)
+    assert platform.kafka.bounds(TOPIC)[2][0] == before[2] + 10
+
+    worker = platform.start("scale")
+    incident = wait_for(
+        lambda: platform.rows('select kind, partition, "offset", detail from busline.incident'),
+        lambda: "an incident opens\n" + worker.tail(), 60)
+    assert len(incident) == 1
+    kind, partition, offset, detail = incident[0]
+    assert (kind, partition, offset) == ("out-of-range", 2, before[2])
+    assert str(before[2]) in detail and f"{TOPIC}/2" in detail and "holds" in detail
+
+    ends = platform.kafka.ends(TOPIC)
+    others = [p for p in range(PARTITIONS) if p != 2]
+    wait_for(lambda: all(platform.positions(TOPIC)[p] == ends[p] for p in others),
+             lambda: "the other partitions flow\n" + worker.tail(), 60)
+    stream.publish(300)
+    ends = platform.kafka.ends(TOPIC)
+    wait_for(lambda: all(platform.positions(TOPIC)[p] == ends[p] for p in others),
+             lambda: "they keep flowing\n" + worker.tail(), 60)
+    assert platform.positions(TOPIC)[2] == before[2], "nothing is skipped"
+    now = dict(platform.rows("select partition, count(*) from busline.events group by 1"))
+    assert now[2] == done[2]
+    assert worker.running()
+
+    # A restart does not talk it into skipping either.
+    assert worker.stop() == 0
+    worker = platform.start("scale")
+    wait_for(lambda: "held" in worker.said(), lambda: "held again\n" + worker.tail(), 60)
+    assert platform.positions(TOPIC)[2] == before[2]
+    assert platform.value("select count(*) from busline.incident") == 1, "one incident, counted on"

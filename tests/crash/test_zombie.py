@@ -1,0 +1,171 @@
+"""A worker that was stopped until another owns its partitions, and then goes on."""
+
+import threading
+
+import pytest
+
+from support.checker import Checker, assert_once
+from support.events import Publisher, scale, seconds
+from support.platform import wait_for
+from support.tcp_proxy import Proxy
+
+TOPIC = "busline.scale"
+
+# Who writes the positions, seen by PostgreSQL itself.
+WITNESS = """
+create schema witness;
+create table witness.write (seq bigint generated always as identity, who text, stream int,
+    epoch_before bigint, epoch bigint, offset_before bigint, "offset" bigint);
+create function witness.note() returns trigger language plpgsql security definer as $$
+begin
+    insert into witness.write (who, stream, epoch_before, epoch, offset_before, "offset")
+    values (session_user, new.stream, old.epoch, new.epoch, old.next_offset, new.next_offset);
+    return null;
+end $$;
+create trigger witness after update on busline.position
+    for each row execute function witness.note();
+"""
+
+# Commits by somebody who is not the one that raised the epoch last.
+TRESPASSES = """
+select w.seq, w.who, owner.who, w.stream, w.epoch, w.offset_before, w."offset"
+from witness.write w
+cross join lateral (select who from witness.write o where o.stream = w.stream and o.seq <= w.seq
+                    and o.epoch > o.epoch_before order by o.seq desc limit 1) owner
+where w."offset" > w.offset_before and w.who <> owner.who
+"""
+
+
+
+class Stage:
+    """Two scale workers under logins of their own, so that PostgreSQL can tell them apart."""
+
+    def __init__(self, platform):
+        self.platform = platform
+        self.logins = {}
+        platform.execute(WITNESS)
+        for name in ("first", "second"):
+            user = f"{platform.name}_{name}"
+            platform.execute(f"create role {user} login superuser password 'x'")
+            self.logins[name] = user
+
+    def url(self, name, **changes):
+        return self.platform.postgres.url_of(self.platform.name, user=self.logins[name],
+                                             password="x", **changes)
+
+    def start(self, name, url=None):
+        return self.platform.start("scale", BUSLINE_DB_URL=url or self.url(name))
+
+    def owner(self):
+        """Who raised the epoch of every partition last, if it was one."""
+        owners = self.platform.rows(
+            "select distinct on (stream) stream, who from witness.write "
+            "where epoch > epoch_before order by stream, seq desc")
+        names = {who for _, who in owners}
+        return names.pop() if len(owners) == 6 and len(names) == 1 else None
+
+    def advances(self, name):
+        return self.platform.value(
+            'select count(*) from witness.write where who = %s and "offset" > offset_before',
+            self.logins[name])
+
+    def drop(self):
+        self.platform.kill_all()
+        for user in self.logins.values():
+            self.platform.execute(f"drop role {user}")
+
+
+# Transactions of this database that PostgreSQL rolled back.
+REFUSED = "select xact_rollback from pg_stat_database where datname = current_database()"
+
+
+@pytest.fixture
+def stage(platform):
+    stage = Stage(platform)
+    yield stage
+    stage.drop()
+
+
+class Load(threading.Thread):
+    """A few thousand events a second, so that a worker always has units under way."""
+
+    def __init__(self, servers):
+        super().__init__(daemon=True)
+        self.publisher = Publisher(servers)
+        self.stopping = threading.Event()
+        self.count = 0
+        self.start()
+
+    def run(self):
+        while not self.stopping.wait(0.005):
+            for _ in range(20):
+                self.publisher.publish([scale("acme", f"app-{self.count % 40}", "web",
+                                              at=seconds(self.count), delta=1)])
+                self.count += 1
+
+    def finish(self):
+        """How many were published in all."""
+        self.stopping.set()
+        self.join(30)
+        self.publisher.flush()
+        return self.count
+
+
+def check(stage, load, checker):
+    count = load.finish()
+    stage.platform.quiesce([TOPIC])
+    checker.finish(least=20)
+    assert not stage.platform.rows(TRESPASSES)
+    assert_once(stage.platform, count)
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_stopped_until_replaced_commits_nothing(stage, attempt):
+    platform = stage.platform
+    checker = Checker(platform.url)
+    checker.start()
+    first = stage.start("first")
+    wait_for(lambda: stage.owner() == stage.logins["first"], "the first owns all", 30)
+    load = Load(platform.kafka.servers)
+    wait_for(lambda: stage.advances("first") > 10, "the first works", 30)
+    first.freeze()
+    second = stage.start("second")
+    wait_for(lambda: stage.owner() == stage.logins["second"], "the second owns all", 60)
+    wait_for(lambda: stage.advances("second") > 10, "the second works", 30)
+    first.thaw()
+    wait_for(lambda: "given up" in first.said() or "fenced" in first.said(),
+             lambda: "the first notices\n" + first.tail(), 30)
+    check(stage, load, checker)
+    assert first.running() and second.running()
+
+
+def test_its_unit_arrives_after_the_other_took_over(stage):
+    """The network holds the zombie's unit and delivers it when the epoch is another's."""
+    platform = stage.platform
+    host, port = platform.postgres.address()
+    proxy = Proxy(host, port)
+    checker = Checker(platform.url)
+    checker.start()
+    first = stage.start("first", stage.url("first", host="127.0.0.1", port=proxy.port,
+                                           sslmode="disable", gssencmode="disable"))
+    wait_for(lambda: stage.owner() == stage.logins["first"], "the first owns all", 30)
+    load = Load(platform.kafka.servers)
+    wait_for(lambda: stage.advances("first") > 10, "the first works", 30)
+    proxy.hold()
+    wait_for(lambda: proxy.waiting > 1000, "a unit is under way", 30, 0.001)
+    first.freeze()
+    done = stage.advances("first")
+    stage.start("second")
+    wait_for(lambda: stage.owner() == stage.logins["second"], "the second owns all", 60)
+    wait_for(lambda: stage.advances("second") > 10, "the second works", 30)
+    load.finish()
+    platform.quiesce([TOPIC])
+    refused = platform.value(REFUSED)
+    proxy.release()
+    wait_for(lambda: platform.value(REFUSED) > refused, "the late unit is refused", 30)
+    assert stage.advances("first") == done
+    first.thaw()
+    wait_for(lambda: "fenced" in first.said() or "given up" in first.said(),
+             lambda: "the first notices\n" + first.tail(), 30)
+    check(stage, load, checker)
+    proxy.close()
