@@ -49,6 +49,10 @@ typedef struct bus_error {
 bus_status bus_error_set(bus_error *err, bus_status status, const char *origin,
 			 int native_code, const char *fmt, ...) BUS_PRINTF(5, 6);
 
+/* The same for callers that are variadic themselves. */
+bus_status bus_error_vset(bus_error *err, bus_status status, const char *origin,
+			  int native_code, const char *fmt, va_list args) BUS_PRINTF(5, 0);
+
 /* Forget the error, to use the storage again. */
 void bus_error_reset(bus_error *err);
 
