@@ -1,0 +1,349 @@
+/*
+ * handler.c - relay: the outbox's promises into their topics
+ *
+ * DESIGN
+ * One loop, one thread: lease, read, publish, mark, wait. Reading goes on from what was
+ * published, not from what was marked, so that marks (a commit each) are few: at most one
+ * in MARK_MS, and one when there is nothing else to do. Between a publication and its mark
+ * a relay may die; the next one sends those rows again, and workers know them by their ids.
+ *
+ * A relay that has lost its lease without knowing still publishes for a moment. That cannot
+ * turn the order of a key around: it and its successor both publish the rows of a stream in
+ * order without a gap, from marks at which all before was published, so what is in the topic
+ * first of either is always a beginning of the stream.
+ *
+ * Whatever goes wrong with the store has one answer: forget the streams, connect again, take
+ * the lease, go on from the marks.
+ */
+#include "workers/relay/handler.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "workers/relay/relay.h"
+
+#define LEASE "relay"
+#define CHANNEL "busline_outbox"
+#define ROLE "busline_worker"
+
+/* Rows published again after a crash are those of this long at most; 20 commits a second
+ * cost PostgreSQL nothing. */
+#define MARK_MS 50
+/* Emptied often enough that a table stays small, seldom enough that its locks do not show. */
+#define ROTATE_ROWS 50000u
+#define ROTATE_MS 10000
+#define RETRY_BASE_MS 50
+#define RETRY_CAP_MS 2000
+#define ARENA_CHUNK_BYTES (256u * 1024u)
+/* What the first read asks for, when nothing is known of the rows. */
+#define ROWS_FIRST 128u
+/* Below it a busy machine would lose the lease at every hiccup. */
+#define LEASE_MS_MIN 200
+
+static bool
+stopping(const busp_relay *relay)
+{
+	return *relay->service->stop != 0;
+}
+
+/* ---- the lease ---- */
+
+/* Everything known of the streams: PostgreSQL's marks are the truth again. */
+static void
+forget(busp_relay *relay)
+{
+	relay->stream_count = 0;
+	relay->unmarked = 0;
+	relay->rows_max = relay->batch_rows < ROWS_FIRST ? relay->batch_rows : ROWS_FIRST;
+}
+
+static void
+lose_lease(busp_relay *relay, bus_str holder)
+{
+	if (relay->epoch != 0) {
+		BUS_LOG(BUS_LOG_WARN, "lease lost, standing by",
+			BUS_LOG_I("epoch", relay->epoch), BUS_LOG_S("holder", holder));
+	}
+	relay->epoch = 0;
+	forget(relay);
+}
+
+/* Takes or renews the lease; waits a while if it is another's. */
+static bus_status
+take_lease(busp_relay *relay, bus_error *err)
+{
+	int64_t now_ms = busp_relay_now(relay);
+	bus_lease lease = { 0 };
+	bus_status status = bus_store_lease(relay->store, LEASE, relay->holder,
+					    relay->lease_ms, relay->epoch, &lease, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	if (lease.epoch == 0) {
+		lose_lease(relay, bus_str_from(lease.holder));
+		int64_t wait_ms = relay->lease_ms / 3;
+		if (lease.left_ms > 0 && lease.left_ms < wait_ms) {
+			wait_ms = lease.left_ms + 1;
+		}
+		bus_service_pause(relay->service, wait_ms);
+		return BUS_OK;
+	}
+	if (lease.epoch != relay->epoch) {
+		BUS_LOG(BUS_LOG_INFO, "lease taken", BUS_LOG_I("epoch", lease.epoch));
+		forget(relay);
+		relay->epoch = lease.epoch;
+		relay->emptying = true; /* what the one before us has published */
+		relay->rotated_ms = now_ms - ROTATE_MS;
+	}
+	relay->renewed_ms = now_ms;
+	return BUS_OK;
+}
+
+static int64_t
+renew_ms(const busp_relay *relay)
+{
+	return relay->renewed_ms + relay->lease_ms / BUSP_RELAY_LEASE_PARTS;
+}
+
+/* ---- marking and rotating ---- */
+
+static bus_status
+mark(busp_relay *relay, bus_error *err)
+{
+	bus_outbox_cursor *marks =
+		bus_arena_alloc(relay->arena, (relay->stream_count + 1) * sizeof(*marks));
+	size_t count = 0;
+	for (size_t i = 0; i < relay->stream_count; i++) {
+		const busp_relay_stream *stream = &relay->streams[i];
+		if (stream->published_seq > stream->marked_seq) {
+			marks[count++] = (bus_outbox_cursor){
+				.stream = stream->stream,
+				.seq = stream->published_seq,
+			};
+		}
+	}
+	bus_status status =
+		bus_store_outbox_mark(relay->store, relay->epoch, marks, count, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	for (size_t i = 0; i < relay->stream_count; i++) {
+		relay->streams[i].marked_seq = relay->streams[i].published_seq;
+	}
+	relay->unrotated += relay->unmarked;
+	relay->unmarked = 0;
+	relay->emptying = true;
+	return BUS_OK;
+}
+
+static bus_status
+rotate(busp_relay *relay, bus_error *err)
+{
+	int emptied = 0;
+	bus_status status =
+		bus_store_outbox_rotate(relay->store, relay->epoch, &emptied, err);
+	if (status == BUS_OK) {
+		relay->unrotated = 0;
+		relay->rotated_ms = busp_relay_now(relay);
+		/* A table may stay full because a writer still holds it: then once more. */
+		relay->emptying = emptied == 0;
+	}
+	return status;
+}
+
+static bool
+mark_due(const busp_relay *relay, bool idle)
+{
+	return relay->unmarked > 0 &&
+	       (idle || relay->unmarked >= relay->batch_rows ||
+		busp_relay_now(relay) >= relay->unmarked_ms + MARK_MS);
+}
+
+static bool
+rotate_due(const busp_relay *relay)
+{
+	return relay->unrotated >= ROTATE_ROWS ||
+	       (relay->emptying && relay->unmarked == 0 &&
+		busp_relay_now(relay) >= relay->rotated_ms + ROTATE_MS);
+}
+
+/* ---- the loop ---- */
+
+static bus_status
+open_store(busp_relay *relay, bus_error *err)
+{
+	if (bus_store_connected(relay->store) && relay->listening) {
+		return BUS_OK;
+	}
+	relay->listening = false;
+	bus_status status = bus_service_connect(relay->service, relay->store, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	/* Before the first read: what is committed after it comes with a notification. */
+	status = bus_store_listen(relay->store, CHANNEL, err);
+	relay->listening = status == BUS_OK;
+	return status;
+}
+
+/* Sleeps until there may be something to do. */
+static bus_status
+wait(busp_relay *relay, bus_error *err)
+{
+	int64_t until_ms = busp_relay_now(relay) + relay->poll_ms;
+	int64_t due_ms = busp_relay_due_ms(relay);
+	until_ms = due_ms < until_ms ? due_ms : until_ms;
+	until_ms = renew_ms(relay) < until_ms ? renew_ms(relay) : until_ms;
+	int64_t wait_ms = until_ms - busp_relay_now(relay);
+	if (wait_ms <= 0) {
+		return BUS_OK;
+	}
+	bool notified;
+	return bus_store_wait(relay->store, (int)wait_ms, &notified, err);
+}
+
+/* One turn. */
+static bus_status
+turn(busp_relay *relay, bus_error *err)
+{
+	bus_status status = open_store(relay, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	if (relay->epoch == 0 || busp_relay_now(relay) >= renew_ms(relay)) {
+		status = take_lease(relay, err);
+		if (status != BUS_OK || relay->epoch == 0) {
+			return status;
+		}
+	}
+	size_t rows = 0;
+	status = busp_relay_carry(relay, &rows, err);
+	if (status == BUS_OK && mark_due(relay, rows == 0)) {
+		status = mark(relay, err);
+	}
+	if (status == BUS_OK && rotate_due(relay)) {
+		status = rotate(relay, err);
+	}
+	if (status == BUS_OK && rows == 0) {
+		status = wait(relay, err);
+	}
+	return status;
+}
+
+/* After a turn that failed: BUS_OK if it makes sense to go on. */
+static bus_status
+recover(busp_relay *relay, const bus_error *err)
+{
+	if (err->status == BUS_E_FATAL) {
+		return BUS_E_FATAL;
+	}
+	if (strcmp(err->sqlstate, BUS_SQLSTATE_FENCED) == 0) {
+		lose_lease(relay, BUS_STR("another relay"));
+		return BUS_OK;
+	}
+	if (!stopping(relay)) {
+		bus_log_error(BUS_LOG_WARN,
+			      "outbox lost sight of, starting over from its marks", err);
+	}
+	forget(relay);
+	bus_store_disconnect(relay->store);
+	bus_service_pause(relay->service, bus_backoff_next_ms(&relay->backoff));
+	return BUS_OK;
+}
+
+/* Marks what is published and hands the lease on; whoever comes next need not wait. */
+static void
+leave(busp_relay *relay)
+{
+	bus_error err = BUS_ERROR_INIT;
+	if (relay->epoch == 0 || !bus_store_connected(relay->store)) {
+		return;
+	}
+	bus_status status = relay->unmarked > 0 ? mark(relay, &err) : BUS_OK;
+	if (status == BUS_OK) {
+		status = bus_store_lease_release(relay->store, LEASE, relay->epoch, &err);
+	}
+	if (status != BUS_OK) {
+		bus_log_error(BUS_LOG_WARN, "lease not given back, it ends by itself",
+			      &err);
+	}
+}
+
+static bus_status
+configure(busp_relay *relay, bus_error *err)
+{
+	const bus_config *config = relay->service->config;
+	int64_t batch = bus_config_int(config, BUS_CONF_RELAY_BATCH_EVENTS);
+	relay->poll_ms = bus_config_int(config, BUS_CONF_RELAY_POLL_MS);
+	relay->lease_ms = bus_config_int(config, BUS_CONF_RELAY_LEASE_MS);
+	if (batch < 1 || relay->poll_ms < 1 || relay->poll_ms > INT32_MAX ||
+	    relay->lease_ms < LEASE_MS_MIN || relay->lease_ms > INT32_MAX) {
+		return bus_error_set(err, BUS_E_FATAL, "config", 0,
+				     "relay.batch-events %" PRId64
+				     ", relay.poll-ms %" PRId64
+				     " and relay.lease-ms %" PRId64
+				     " must be at least 1, 1 and %d",
+				     batch, relay->poll_ms, relay->lease_ms,
+				     LEASE_MS_MIN);
+	}
+	relay->batch_rows = (size_t)batch;
+	/* A process number alone comes again, in containers at once. */
+	char host[32] = "";
+	gethostname(host, sizeof(host) - 1);
+	snprintf(relay->holder, sizeof(relay->holder), "%s/%d/%" PRIx64, host,
+		 (int)getpid(), (uint64_t)bus_clock_wall_us(relay->service->clock));
+	relay->backoff = (bus_backoff){
+		.base_ms = RETRY_BASE_MS,
+		.cap_ms = RETRY_CAP_MS,
+		.seed = (uint64_t)getpid(),
+	};
+	return BUS_OK;
+}
+
+bus_status
+bus_relay_serve(const bus_service *service, bus_adapter *adapter, bus_error *err)
+{
+	busp_relay relay = { .service = service, .adapter = adapter };
+	bus_status status = configure(&relay, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	relay.arena = bus_arena_create(ARENA_CHUNK_BYTES);
+	relay.store = bus_service_store(service, ROLE);
+	if (relay.arena == NULL || relay.store == NULL) {
+		status = bus_error_set(err, BUS_E_FATAL, "relay", 0, "out of memory");
+	}
+	forget(&relay);
+	while (status == BUS_OK && !stopping(&relay)) {
+		bus_error_reset(err);
+		if (turn(&relay, err) == BUS_OK) {
+			relay.backoff.attempt = 0;
+			continue;
+		}
+		status = recover(&relay, err);
+	}
+	if (status == BUS_OK) {
+		leave(&relay);
+		bus_error_reset(err);
+	}
+	bus_store_destroy(relay.store);
+	bus_arena_destroy(relay.arena);
+	free(relay.streams);
+	return status;
+}
+
+bus_status
+bus_relay_run(const bus_service *service, bus_error *err)
+{
+	bus_adapter *adapter = NULL;
+	bus_status status = bus_service_adapter(service, &adapter, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	status = bus_relay_serve(service, adapter, err);
+	bus_adapter_close(adapter);
+	return status;
+}
