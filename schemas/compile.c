@@ -282,6 +282,8 @@ fill_pending(bus_schema_set *set, bus_error *err)
 	while (set->pending != NULL && status == BUS_OK) {
 		busp_node *node = set->pending;
 		set->pending = node->next;
+		node->next = set->filled;
+		set->filled = node;
 		status = node_fill(set, node, err);
 	}
 	return status;
@@ -303,6 +305,87 @@ add_dynamic_anchors(bus_schema_set *set)
 	}
 }
 
+static bool circles(const busp_node *node, unsigned depth);
+
+static bool
+any_circles(const busp_list *list, unsigned depth)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (circles(list->nodes[i], depth)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether one of the schemas that op applies to the same instance leads back. */
+static bool
+op_circles(const busp_op *op, unsigned depth)
+{
+	if (op->run == busp_run_ref || op->run == busp_run_not) {
+		return circles(op->u.node, depth);
+	}
+	if (op->run == busp_run_all_of || op->run == busp_run_any_of ||
+	    op->run == busp_run_one_of) {
+		return any_circles(&op->u.list, depth);
+	}
+	if (op->run == busp_run_if) {
+		const busp_node *branches[] = { op->u.branches.condition,
+						op->u.branches.then_node,
+						op->u.branches.else_node };
+		return any_circles(&(busp_list){ branches, 3 }, depth);
+	}
+	for (uint32_t i = 0;
+	     op->run == busp_run_dependent_schemas && i < op->u.dependents.count; i++) {
+		if (circles(op->u.dependents.rows[i].node, depth)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A schema that comes back to itself without going into the instance would never end. A
+ * way too long to be run counts as one. $dynamicRef is left to the limit of the run: where
+ * it leads is not known here.
+ */
+static bool
+circles(const busp_node *node, unsigned depth)
+{
+	if (node == NULL || node->seen == BUSP_SEEN_DONE) {
+		return false;
+	}
+	if (node->seen == BUSP_SEEN_OPEN || depth == BUSP_DEPTH_MAX) {
+		return true;
+	}
+	busp_node *mine =
+		(busp_node *)node; /* nothing of the program itself is changed */
+	mine->seen = BUSP_SEEN_OPEN;
+	for (uint32_t i = 0; i < node->op_count; i++) {
+		if (op_circles(&node->ops[i], depth + 1)) {
+			return true;
+		}
+	}
+	mine->seen = BUSP_SEEN_DONE;
+	return false;
+}
+
+static bus_status
+check_circles(bus_schema_set *set, bus_error *err)
+{
+	while (set->filled != NULL) {
+		const busp_node *node = set->filled;
+		set->filled = node->next;
+		if (circles(node, 0)) {
+			return bus_error_set(err, BUS_E_FATAL, "schema", 0,
+					     "%.*s#%.*s: refers to itself for ever",
+					     BUS_STR_ARG(node->resource->uri),
+					     BUS_STR_ARG(node->place->pointer));
+		}
+	}
+	return BUS_OK;
+}
+
 bus_status
 busp_compile(bus_schema_set *set, const busp_target *target, busp_node **ret_node,
 	     bus_error *err)
@@ -313,6 +396,9 @@ busp_compile(bus_schema_set *set, const busp_target *target, busp_node **ret_nod
 		status = fill_pending(set, err);
 		add_dynamic_anchors(set);
 	} while (status == BUS_OK && set->pending != NULL);
+	if (status == BUS_OK) {
+		status = check_circles(set, err);
+	}
 	if (status == BUS_OK) {
 		*ret_node = node;
 	}

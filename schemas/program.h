@@ -114,6 +114,7 @@ struct bus_schema_set {
 	busp_place *places[BUSP_PLACE_SLOTS];
 
 	busp_node *pending; /* referred to, not yet compiled */
+	busp_node *filled;  /* compiled, not yet searched for circles */
 	busp_node *node_true, *node_false;
 	struct busp_dynamic_name *dynamic_names; /* that a $dynamicRef looks for */
 	struct busp_pattern *patterns;
@@ -131,15 +132,18 @@ struct bus_schema {
 	const busp_node *node;
 };
 
+/* By the search for circles. */
+typedef enum busp_seen { BUSP_SEEN_NOT, BUSP_SEEN_OPEN, BUSP_SEEN_DONE } busp_seen;
+
 struct busp_node {
 	busp_op *ops;
 	uint32_t op_count;
 	bool unevaluated; /* has an op that asks what was evaluated */
 	busp_resource *resource;
 	busp_place *place; /* NULL: the schema true or false */
-	busp_node *next;   /* in the set's list of pending ones */
+	busp_node *next;   /* in the set's list of pending or filled ones */
 	bus_schema schema; /* what bus_schema_compile hands out */
-	unsigned seen;     /* colour of the search for cycles */
+	busp_seen seen;
 };
 
 typedef struct busp_pattern {
@@ -504,6 +508,7 @@ bool busp_uri_unescape(bus_str text, bus_buf *buf);
 
 /* An ECMA-262 pattern (Unicode mode) as PCRE2 writes it. Errors: BUS_E_REJECT. */
 bus_status busp_regex_translate(bus_str pattern, bus_buf *buf, bus_error *err);
+bool busp_regex_valid(bus_str text);
 bus_status busp_regex_compile(bus_schema_set *set, bus_str text,
 			      busp_pattern **ret_pattern, bus_error *err);
 /* 1 matches, 0 does not, -1 gave up at the limit. */

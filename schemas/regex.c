@@ -361,14 +361,13 @@ busp_regex_translate(bus_str pattern, bus_buf *buf, bus_error *err)
 	return status;
 }
 
-bus_status
-busp_regex_compile(bus_schema_set *set, bus_str text, busp_pattern **ret_pattern,
-		   bus_error *err)
+/* Returns new, or NULL. */
+static pcre2_code *
+compile(bus_str text, pcre2_compile_context *context, bus_error *err)
 {
 	BUS_BUF_AUTO translated = { 0 };
-	bus_status status = busp_regex_translate(text, &translated, err);
-	if (status != BUS_OK) {
-		return status;
+	if (busp_regex_translate(text, &translated, err) != BUS_OK) {
+		return NULL;
 	}
 	bus_str in = bus_buf_view(&translated);
 	int code = 0;
@@ -377,12 +376,31 @@ busp_regex_compile(bus_schema_set *set, bus_str text, busp_pattern **ret_pattern
 		pcre2_compile((PCRE2_SPTR)in.data, in.len,
 			      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALLOW_EMPTY_CLASS |
 				      PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C,
-			      &code, &offset, set->compile_context);
+			      &code, &offset, context);
 	if (compiled == NULL) {
 		char why[160] = "";
 		pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof(why));
-		return bus_error_set(err, BUS_E_REJECT, "schema", code,
-				     "the pattern %.*s: %s", BUS_STR_ARG(text), why);
+		(void)bus_error_set(err, BUS_E_REJECT, "schema", code,
+				    "the pattern %.*s: %s", BUS_STR_ARG(text), why);
+	}
+	return compiled;
+}
+
+bool
+busp_regex_valid(bus_str text)
+{
+	pcre2_code *compiled = compile(text, NULL, NULL);
+	pcre2_code_free(compiled);
+	return compiled != NULL;
+}
+
+bus_status
+busp_regex_compile(bus_schema_set *set, bus_str text, busp_pattern **ret_pattern,
+		   bus_error *err)
+{
+	pcre2_code *compiled = compile(text, set->compile_context, err);
+	if (compiled == NULL) {
+		return BUS_E_REJECT;
 	}
 	/* Without machine code (no executable memory allowed) it is slower, not wrong. */
 	(void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);

@@ -18,11 +18,11 @@ typedef struct bus_family {
 } bus_family;
 
 typedef struct bus_event_type {
-	const char *type;         /* "io.busline.deploy.requested.v1" */
+	const char *type; /* "io.busline.deploy.requested.v1" */
 	const bus_family *family;
-	const char *schema_uri;   /* "https://busline.io/schemas/deploy/requested.v1.json" */
-	const char *schema_text;  /* the file */
-	const char *title;        /* from the schema */
+	const char *schema_uri; /* "https://busline.io/schemas/deploy/requested.v1.json" */
+	const char *schema_text; /* the file */
+	const char *title;       /* from the schema */
 } bus_event_type;
 
 typedef struct bus_registry bus_registry;
@@ -53,8 +53,9 @@ const bus_event_type *bus_registry_find(const bus_registry *registry, bus_str ty
  * Errors: BUS_E_REJECT; *ret_cause says which: UNKNOWN_TYPE (none, or of another family
  * than @topic's), INVALID_DATA, SCHEMA_INVALID.
  */
-BUS_MUST_CHECK bus_status bus_registry_validate(const bus_registry *registry, bus_str topic,
-						bus_event *event, bus_schema_report *report,
+BUS_MUST_CHECK bus_status bus_registry_validate(const bus_registry *registry,
+						bus_str topic, bus_event *event,
+						bus_schema_report *report,
 						bus_cause *ret_cause, bus_error *err);
 
 #endif

@@ -15,11 +15,12 @@
 #include "core/str.h"
 
 typedef struct bus_schema_set bus_schema_set; /* documents that may refer to each other */
-typedef struct bus_schema bus_schema;         /* one compiled schema; belongs to its set */
+typedef struct bus_schema bus_schema; /* one compiled schema; belongs to its set */
 
 typedef enum bus_schema_flags {
-	BUS_SCHEMA_FORMAT = 1u << 0,        /* assert format */
-	BUS_SCHEMA_ALLOW_UNKNOWN = 1u << 1, /* the official suite only: it has such schemas */
+	BUS_SCHEMA_FORMAT = 1u << 0, /* assert format */
+	BUS_SCHEMA_ALLOW_UNKNOWN =
+		1u << 1, /* the official suite only: it has such schemas */
 } bus_schema_flags;
 
 #define BUS_SCHEMA_ERRORS_MAX 8
@@ -62,7 +63,8 @@ BUS_MUST_CHECK bus_status bus_schema_set_add(bus_schema_set *set, bus_str uri,
  * Threads: compiling: one; validating a compiled schema: any number.
  */
 BUS_MUST_CHECK bus_status bus_schema_compile(bus_schema_set *set, bus_str uri,
-					     const bus_schema **ret_schema, bus_error *err);
+					     const bus_schema **ret_schema,
+					     bus_error *err);
 
 /**
  * bus_schema_validate - does the instance satisfy the schema?
@@ -73,7 +75,8 @@ BUS_MUST_CHECK bus_status bus_schema_compile(bus_schema_set *set, bus_str uri,
  * BUS_E_FATAL memory. Regular expressions run under a match limit; one that hits it
  * rejects.
  */
-BUS_MUST_CHECK bus_status bus_schema_validate(const bus_schema *schema, const json_t *instance,
+BUS_MUST_CHECK bus_status bus_schema_validate(const bus_schema *schema,
+					      const json_t *instance,
 					      bus_schema_report *report, bus_error *err);
 
 #endif
