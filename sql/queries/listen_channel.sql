@@ -1,0 +1,2 @@
+-- $1 text channel
+SELECT busline.listen($1::text)

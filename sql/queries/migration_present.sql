@@ -1,0 +1,1 @@
+SELECT to_regclass('busline.migration') IS NOT NULL

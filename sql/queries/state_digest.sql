@@ -1,0 +1,2 @@
+-- The digest of all platform state.
+SELECT busline.state_digest() AS state_digest

@@ -1,0 +1,2 @@
+-- Ends what a failed unit has left open; a warning if nothing is.
+ROLLBACK
