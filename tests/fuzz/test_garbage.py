@@ -133,6 +133,7 @@ def mutate(rng, record):
         headers, value = [], rng.randbytes(rng.randrange(200))
     return Record(topic, key, headers, value)
 
+
 def test_every_one_is_accounted_for(platform):
     rng = random.Random(SEED)
     roles = platform.start_all()
@@ -150,10 +151,12 @@ def test_every_one_is_accounted_for(platform):
 
     ledger = {(topic, partition, offset): (verdict, None if value is None else bytes(value))
               for topic, partition, offset, verdict, value in platform.rows(
-                  'select topic, partition, "offset", verdict::text, value from busline.events')}
+                  'select topic, partition, "offset", verdict::text, l.data '
+                  'from busline.ledger l join busline.position using (stream)')}
     dead = {(topic, partition, offset): (cause, None if value is None else bytes(value))
             for topic, partition, offset, cause, value in platform.rows(
-                'select topic, partition, "offset", cause, value from busline.dead_letters')}
+                'select topic, partition, "offset", cause, d.data '
+                'from busline.dead_letter d join busline.position using (stream)')}
     verdicts = {}
     for place, record in sent.items():
         if place not in ledger:
@@ -174,12 +177,13 @@ def test_every_one_is_accounted_for(platform):
 
     # What was sent home arrived there and was judged.
     home = platform.value(
-        "select count(*) from busline.events a where verdict = 'REROUTED' and not exists "
-        "(select from busline.events b where b.source = a.source and b.id = a.id "
+        "with event as (select * from busline.ledger join busline.position using (stream)) "
+        "select count(*) from event a where verdict = 'REROUTED' and not exists "
+        "(select from event b where b.source = a.source and b.id = a.id "
         " and b.topic = a.topic and b.verdict <> 'REROUTED')")
     assert home == 0
     assert not platform.rows(TWICE)
-    causes = dict(platform.rows("select cause, count(*) from busline.dead_letters group by 1"))
+    causes = dict(platform.rows("select cause, count(*) from busline.dead_letter group by 1"))
     print(f"\n{verdicts}\n{causes}")
     assert {"undecodable", "schema-invalid", "invalid-data", "unknown-type",
             "no-tenant"} <= set(causes)

@@ -34,7 +34,7 @@ def expected(trace):
 def check(platform, expected):
     assert replicas(platform) == expected["replicas"]
     assert_once(platform, expected["events"])
-    verdicts = dict(platform.rows("select verdict::text, count(*) from busline.events group by 1"))
+    verdicts = dict(platform.rows("select verdict::text, count(*) from busline.ledger group by 1"))
     assert verdicts == {"APPLIED": expected["events"]}
     releases = platform.rows("select number, count(*) from paas.release group by 1")
     assert releases == [(1, expected["apps"])]

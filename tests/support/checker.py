@@ -7,14 +7,17 @@ import psycopg
 
 # Scale rows against the fold of the ledger, by SQL that knows only what the events mean:
 # every applied request counts one version, and requests by delta add up.
+# For events in binary mode: the bytes themselves are their data.
 DISAGREEMENTS = """
-with folded as (
-    select tenant, subject as app, data->>'process' as process, count(*) as version,
+with request as (
+    select l.tenant, l.subject as app, convert_from(l.data, 'UTF8')::jsonb as data
+    from busline.ledger l join busline.position p using (stream)
+    where p.topic = 'busline.scale' and l.verdict = 'APPLIED'
+      and l.type = 'io.busline.scale.requested.v1'),
+folded as (
+    select tenant, app, data->>'process' as process, count(*) as version,
            sum((data->>'delta')::bigint) as desired
-    from busline.events
-    where topic = 'busline.scale' and verdict = 'APPLIED'
-      and type = 'io.busline.scale.requested.v1'
-    group by 1, 2, 3)
+    from request group by 1, 2, 3)
 select app, process, s.version, f.version, s.desired, f.desired
 from paas.scale s full join folded f using (tenant, app, process)
 where s.version is distinct from f.version or s.desired is distinct from f.desired
@@ -28,11 +31,11 @@ select (select count(*) from busline.ledger),
 
 # An event that counts more than once; REROUTED is the trace of its way home, not an effect.
 TWICE = """
-select source, id, count(*) from busline.events
-where verdict is distinct from 'REROUTED' group by 1, 2 having count(*) > 1 limit 5
+select source, id, count(*) from busline.ledger
+where verdict <> 'REROUTED' group by 1, 2 having count(*) > 1 limit 5
 """
 
-COUNTED = "select count(*) from busline.events where verdict is distinct from 'REROUTED'"
+COUNTED = "select count(*) from busline.ledger where verdict <> 'REROUTED'"
 
 
 class Checker(threading.Thread):

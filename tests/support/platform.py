@@ -19,8 +19,8 @@ import threading
 import time
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("BUSLINE_BIN", ROOT / "build/dev/busline")).resolve()
@@ -30,6 +30,11 @@ ROLES = WORKERS + ("relay",)
 TOPICS = tuple("busline." + name for name in WORKERS)
 # A sanitizer's build is slower by this; deadlines grow with it, measured promises do not.
 SLOW = float(os.environ.get("BUSLINE_TEST_SLOW", "1"))
+
+# What a broker that starts, or a topic that was made a moment ago, may answer.
+COMING_BACK = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+               KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._TRANSPORT, KafkaError._TIMED_OUT,
+               KafkaError._ALL_BROKERS_DOWN, KafkaError.REQUEST_TIMED_OUT}
 
 
 class TooLate(AssertionError):
@@ -108,14 +113,25 @@ class Kafka:
                          "enable.auto.commit": False, "auto.offset.reset": "error",
                          "enable.partition.eof": True, "fetch.wait.max.ms": 10})
 
+    def _offsets(self, topic, spec):
+        partitions = self.admin.list_topics(topic, 10).topics[topic].partitions
+        asked = {TopicPartition(topic, p): spec for p in partitions}
+        return {place.partition: future.result(10).offset
+                for place, future in self.admin.list_offsets(asked, request_timeout=10).items()}
+
     def bounds(self, topic):
         """(begin, end) of each partition."""
-        consumer = self._consumer()
-        try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
-                    for p in sorted(self.admin.list_topics(topic, 10).topics[topic].partitions)}
-        finally:
-            consumer.close()
+        def look():
+            try:
+                begin = self._offsets(topic, OffsetSpec.earliest())
+                return {p: (begin[p], end)
+                        for p, end in self._offsets(topic, OffsetSpec.latest()).items()}
+            except KafkaException as failure:
+                # A partition without a leader yet, a broker that is coming back.
+                if failure.args[0].code() not in COMING_BACK:
+                    raise
+                return None
+        return wait_for(look, f"bounds of {topic}", 60)
 
     def ends(self, topic):
         return {p: high for p, (_, high) in self.bounds(topic).items()}
