@@ -40,7 +40,7 @@
 	  "the time given by --timeout ran out; the event itself is published")          \
 	X(INTERRUPT, 130, "ended by SIGINT (128 + 2)")                                   \
 	X(TERMINATED, 143,                                                               \
-	  "ended by SIGTERM (128 + 15), before or during an orderly stop")
+	  "ended by SIGTERM (128 + 15); a worker's first one ends it in order, with 0")
 
 typedef enum bus_exit {
 #define X(symbol, code, meaning) BUS_EXIT_##symbol = (code),

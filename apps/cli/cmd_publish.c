@@ -288,7 +288,7 @@ busp_publish_lines(bus_cli *cli, bus_cli_publisher *publisher, FILE *in, const c
 static void
 busp_summary(const bus_cli *cli, const bus_cli_publisher *publisher)
 {
-	if (cli->format == BUS_CLI_TABLE && publisher->store == NULL) {
+	if (cli->format == BUS_CLI_TABLE && !publisher->applied) {
 		printf("%zu events published\n", publisher->published);
 	} else if (cli->format == BUS_CLI_TABLE) {
 		printf("%zu events published, %zu rejected\n", publisher->published,

@@ -9,39 +9,53 @@
 /* Of the page; the build must give the same bytes every time. */
 #define MAN_DATE "November 21, 2026"
 
-/* Text: a backslash and a leading dot or quote have a meaning; a new sentence begins on a
- * new line. */
+#define LINE_WIDTH 76
+
+/* A word of text: what would be a request, an escape or a dash of another length is not. */
+static void
+busp_word(bus_buf *out, const char *word, size_t len, bool line_start)
+{
+	if (line_start && (*word == '.' || *word == '\'')) {
+		bus_buf_cstr(out, "\\&");
+	}
+	for (size_t i = 0; i < len; i++) {
+		switch (word[i]) {
+		case '\\':
+			bus_buf_cstr(out, "\\e");
+			break;
+		case '`':
+			bus_buf_cstr(out, "\\(ga");
+			break;
+		case '-':
+			bus_buf_cstr(out, "\\-");
+			break;
+		default:
+			bus_buf_byte(out, (uint8_t)word[i]);
+		}
+	}
+}
+
+/* Sentences: each begins on a line of its own, as mdoc wants it, and ends with a stop. */
 static void
 busp_text(bus_buf *out, const char *text)
 {
-	bool line_start = true;
-	for (; *text != '\0'; text++) {
-		if (line_start && (*text == '.' || *text == '\'')) {
-			bus_buf_cstr(out, "\\&");
-		}
-		line_start = false;
-		bool sentence_end =
-			strchr(".;?", *text) != NULL && text[1] == ' ' && *text != ';';
-		if (*text == '\\') {
-			bus_buf_cstr(out, "\\e");
-		} else if (*text == '`') {
-			bus_buf_cstr(out, "\\(ga");
-		} else if (*text == '-') {
-			bus_buf_cstr(out, "\\-");
-		} else if (*text == '\n') {
-			bus_buf_cstr(out, text[1] == '\n' ? "\n.Pp\n" : "\n");
-			text += text[1] == '\n';
-			line_start = true;
-		} else {
-			bus_buf_byte(out, (uint8_t)*text);
-		}
-		if (sentence_end) {
+	size_t line = 0;
+	char last = '\0';
+	while (*text != '\0') {
+		size_t len = strcspn(text, " ");
+		if (line > 0 && (line + len >= LINE_WIDTH || last == '.')) {
 			bus_buf_byte(out, '\n');
-			text++;
-			line_start = true;
+			line = 0;
+		} else if (line > 0) {
+			bus_buf_byte(out, ' ');
 		}
+		busp_word(out, text, len, line == 0);
+		last = text[len - 1];
+		line += 2 * len; /* escapes make it longer */
+		text += len;
+		text += strspn(text, " ");
 	}
-	bus_buf_byte(out, '\n');
+	bus_buf_cstr(out, last == '.' ? "\n" : ".\n");
 }
 
 /* An argument of a macro: quoted, so that no word is taken for a macro itself. */
@@ -84,8 +98,7 @@ busp_option(bus_buf *out, const bus_cli_option *row)
 		bus_buf_cstr(out, "May be repeated.\n");
 	}
 	if (row->fallback != NULL) {
-		bus_buf_cstr(out, "The default is ");
-		busp_text(out, row->fallback);
+		bus_buf_printf(out, "The default is\n.Cm %s .\n", row->fallback);
 	}
 }
 

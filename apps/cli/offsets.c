@@ -61,7 +61,8 @@ busp_time(const char *text, size_t len, int64_t now_ms, int64_t after_ms,
 		memcpy(day, copy, len);
 		strcpy(day + len, "T00:00:00Z");
 		at_ms = bus_time_parse(bus_str_from(day), &value) ? value / 1000 : -1;
-	} else if (copy[0] == '-' && bus_cli_duration_parse(copy + 1, &value)) {
+	} else if (copy[0] == '-' && !busp_digits(copy + 1, len - 1) &&
+		   bus_cli_duration_parse(copy + 1, &value)) {
 		at_ms = now_ms - value;
 	} else if (after_ms >= 0 && !busp_digits(copy, len) &&
 		   bus_cli_duration_parse(copy, &value)) {

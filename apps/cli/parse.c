@@ -21,8 +21,7 @@
 
 static const bus_cli_option globals[] = {
 	{ "output", 'o', BUS_CLI_CHOICE, .argument = "FORMAT", .fallback = "table",
-	  .values = "table|json|jsonl",
-	  .help = "How data is printed; field names are the same in all three" },
+	  .values = "table|json|jsonl", .help = "How data is printed" },
 	{ "color", 0, BUS_CLI_CHOICE, .argument = "WHEN", .fallback = "auto",
 	  .bare = "always", .values = "auto|always|never",
 	  .help = "Colours in tables; auto: on a terminal, unless NO_COLOR is set" },
@@ -215,19 +214,24 @@ bus_cli_duration_parse(const char *text, int64_t *ret_ms)
 		return false;
 	}
 	while (*text != '\0') {
-		if (strspn(text, "0123456789.") == 0) {
+		/* strtod would take 0x10 and 1e3 too */
+		size_t digits = strspn(text, "0123456789.");
+		if (digits == 0) {
 			return false;
 		}
 		char *end;
 		double number = strtod(text, &end);
 		size_t unit_len = strspn(end, "mshd");
+		if ((size_t)(end - text) != digits) {
+			return false;
+		}
 		size_t i = 0;
 		while (i < sizeof(units) / sizeof(units[0]) &&
 		       !(strlen(units[i].unit) == unit_len &&
 			 strncmp(units[i].unit, end, unit_len) == 0)) {
 			i++;
 		}
-		if (end == text || i == sizeof(units) / sizeof(units[0])) {
+		if (i == sizeof(units) / sizeof(units[0])) {
 			return false;
 		}
 		total += number * units[i].ms;

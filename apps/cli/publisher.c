@@ -35,10 +35,8 @@ bus_cli_publisher_create(const bus_cli *cli, bool validate,
 	if (validate && bus_registry_create(&publisher->registry, &err) != BUS_OK) {
 		return bus_cli_fail_error(&err);
 	}
+	publisher->applied = strcmp(bus_cli_text(cli, "wait"), "applied") == 0;
 	bus_exit code = bus_cli_adapter(cli, &publisher->adapter);
-	if (code == BUS_EXIT_OK && strcmp(bus_cli_text(cli, "wait"), "applied") == 0) {
-		code = bus_cli_store(cli, BUS_CLI_AUDITOR, &publisher->store);
-	}
 	if (code == BUS_EXIT_OK) {
 		*ret_publisher = publisher;
 		publisher = NULL;
@@ -364,12 +362,19 @@ bus_cli_publisher_flush(bus_cli_publisher *publisher)
 	if (publisher->count == 0) {
 		return BUS_EXIT_OK;
 	}
-	bus_exit code = busp_send(publisher);
+	bus_exit code = BUS_EXIT_OK;
+	if (publisher->applied && publisher->store == NULL) {
+		/* before anything is sent: who cannot wait should know it in time */
+		code = bus_cli_store(publisher->cli, BUS_CLI_AUDITOR, &publisher->store);
+	}
+	if (code == BUS_EXIT_OK) {
+		code = busp_send(publisher);
+	}
 	for (size_t i = 0; i < publisher->count; i++) {
 		publisher->published +=
 			publisher->publications[i].outcome == BUS_OUTCOME_DURABLE;
 	}
-	if (code == BUS_EXIT_OK && publisher->store != NULL) {
+	if (code == BUS_EXIT_OK && publisher->applied) {
 		code = bus_cli_await_verdicts(publisher);
 	}
 	return code;

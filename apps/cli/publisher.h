@@ -26,7 +26,8 @@ typedef struct bus_cli_publisher {
 	const bus_cli *cli;
 	bus_adapter *adapter;
 	bus_registry *registry; /* NULL: nothing is checked */
-	bus_store *store;       /* NULL: nobody waits for verdicts */
+	bool applied;           /* verdicts are waited for */
+	bus_store *store;       /* connected with the first batch that is waited for */
 	bus_event_mode mode;
 	bus_str source;            /* of events without one */
 	const char *topic;         /* NULL: that of the type's family */
@@ -72,7 +73,7 @@ typedef struct bus_cli_publisher {
 			       .help = "correlationid: what this event belongs to"             \
 	}
 
-/* Of a command with the options above; new. Connects to PostgreSQL if it waits. */
+/* Of a command with the options above; new. Does not block. */
 bus_exit bus_cli_publisher_create(const bus_cli *cli, bool validate,
 				  bus_cli_publisher **ret_publisher);
 void bus_cli_publisher_destroy(bus_cli_publisher *publisher);
