@@ -6,6 +6,7 @@
 #include "broker-adapters/shared.h"
 
 static const bus_adapter_ops *const busp_adapters[] = {
+	&busp_kafka_ops,
 	&busp_memory_ops,
 };
 

@@ -98,9 +98,11 @@ busp_memory_leave(bus_adapter *adapter)
 	BUSP_LOCKED;
 	busp_memory *self = busp_memory_of(adapter);
 
-	busp_mem_group_leave(&self->member);
-	self->reading_count = 0;
-	pthread_cond_broadcast(&busp_changed);
+	if (self->member.state != BUSP_OUT) {
+		busp_mem_group_leave(&self->member);
+		self->reading_count = 0;
+		pthread_cond_broadcast(&busp_changed);
+	}
 }
 
 static void
