@@ -1,0 +1,1 @@
+SELECT topic, verdict, count(*) FROM busline.events GROUP BY topic, verdict ORDER BY topic, verdict
