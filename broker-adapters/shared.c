@@ -39,17 +39,6 @@ busp_adapter_copy(const char *text)
 	return busp_or_die(strdup(text));
 }
 
-size_t
-busp_record_bytes(const bus_record *record)
-{
-	size_t bytes = record->key.len + record->value.len;
-
-	for (size_t i = 0; i < record->header_count; i++) {
-		bytes += record->headers[i].name.len + record->headers[i].value.len;
-	}
-	return bytes;
-}
-
 static bool
 busp_topic_name_valid(const char *name)
 {

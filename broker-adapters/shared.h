@@ -28,9 +28,6 @@ void *busp_adapter_grow(void *array, size_t count, size_t *capacity, size_t byte
 /* A NUL-terminated copy, owned by the caller. */
 char *busp_adapter_copy(const char *text);
 
-/* Bytes of key, headers and value. */
-size_t busp_record_bytes(const bus_record *record);
-
 /* FATAL when no broker could make such a topic: its name breaks Kafka's rule, a number is
  * out of range. */
 BUS_MUST_CHECK bus_status busp_topic_spec_check(const char *origin,

@@ -4,8 +4,8 @@
 #ifndef BUS_CORE_ARENA_H
 #define BUS_CORE_ARENA_H
 
-#include "core/str.h"
 #include "core/status.h"
+#include "core/str.h"
 
 typedef struct bus_arena bus_arena;
 

@@ -31,7 +31,8 @@ busp_base64_decode(bus_str text, bus_arena *arena, bus_str *ret_bytes)
 		return false;
 	}
 	size_t padding = 0;
-	while (padding < 2 && padding < text.len && text.data[text.len - 1 - padding] == '=') {
+	while (padding < 2 && padding < text.len &&
+	       text.data[text.len - 1 - padding] == '=') {
 		padding++;
 	}
 	size_t letters = text.len - padding;

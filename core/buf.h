@@ -4,8 +4,8 @@
 #ifndef BUS_CORE_BUF_H
 #define BUS_CORE_BUF_H
 
-#include "core/str.h"
 #include "core/status.h"
+#include "core/str.h"
 
 /* Caller's storage; zero-initialised is empty. data is NUL-terminated after any append. */
 typedef struct bus_buf {

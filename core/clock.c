@@ -66,9 +66,10 @@ busp_days_of(int64_t year, int64_t month, int64_t day)
 	int64_t y = month <= 2 ? year - 1 : year;
 	int64_t era = (y >= 0 ? y : y - 399) / 400;
 	int64_t year_of_era = y - era * 400;
-	int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-	int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
-			     day_of_year;
+	int64_t day_of_year =
+		(153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+	int64_t day_of_era =
+		year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
 	return era * 146097 + day_of_era - 719468;
 }
 
@@ -198,7 +199,8 @@ bus_time_format(int64_t time_us, char ret_text[BUS_TIME_TEXT_MAX])
 {
 	/* four digits of year are all there is room for */
 	int64_t us = time_us < BUSP_TIME_LEAST ? BUSP_TIME_LEAST :
-		     time_us > BUSP_TIME_MOST ? BUSP_TIME_MOST : time_us;
+		     time_us > BUSP_TIME_MOST  ? BUSP_TIME_MOST :
+						 time_us;
 	int64_t days = us / BUSP_DAY_US - (us % BUSP_DAY_US < 0);
 	int64_t in_day = us - days * BUSP_DAY_US;
 
@@ -206,9 +208,10 @@ bus_time_format(int64_t time_us, char ret_text[BUS_TIME_TEXT_MAX])
 	int64_t era = z / 146097 - (z % 146097 < 0);
 	int64_t day_of_era = z - era * 146097;
 	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
-			       day_of_era / 146096) / 365;
-	int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 -
-					    year_of_era / 100);
+			       day_of_era / 146096) /
+			      365;
+	int64_t day_of_year =
+		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	int64_t mp = (5 * day_of_year + 2) / 153;
 	int64_t month = mp < 10 ? mp + 3 : mp - 9;
 	int64_t year = year_of_era + era * 400 + (month <= 2);

@@ -27,7 +27,8 @@ struct bus_config {
 };
 
 static const bus_config_option busp_options[BUS_CONF_COUNT] = {
-#define X(symbol, name, type, fallback, flags, help) { name, type, fallback, flags, help },
+#define X(symbol, name, type, fallback, flags, help)                                     \
+	{ name, type, fallback, flags, help },
 	BUS_CONFIG_LIST(X)
 #undef X
 };
@@ -107,8 +108,8 @@ busp_least(bus_config_key key)
 }
 
 static bus_status
-busp_refuse_type(bus_config_key key, const char *text, const char *where, const char *wanted,
-		 bus_error *err)
+busp_refuse_type(bus_config_key key, const char *text, const char *where,
+		 const char *wanted, bus_error *err)
 {
 	const bus_config_option *option = &busp_options[key];
 	bool secret = (option->flags & BUS_CONFIG_SECRET) != 0;
@@ -136,7 +137,8 @@ busp_value_read(bus_config_key key, busp_value *value, bus_error *err)
 	char *end;
 	errno = 0;
 	value->integer = strtoll(value->text, &end, 10);
-	bool digits = value->text[0] == '-' || (value->text[0] >= '0' && value->text[0] <= '9');
+	bool digits =
+		value->text[0] == '-' || (value->text[0] >= '0' && value->text[0] <= '9');
 	if (!digits || *end != '\0' || end == value->text || errno != 0) {
 		return busp_refuse_type(key, value->text, value->where, "an integer", err);
 	}
@@ -157,8 +159,8 @@ busp_value_fini(busp_value *value)
 }
 
 bus_status
-bus_config_set(bus_config *config, bus_config_key key, bus_str text, bus_config_origin origin,
-	       const char *where, bus_error *err)
+bus_config_set(bus_config *config, bus_config_key key, bus_str text,
+	       bus_config_origin origin, const char *where, bus_error *err)
 {
 	if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL) {
 		return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG,

@@ -15,44 +15,45 @@
 /* X(symbol, "name", type, "default", flags, "help") - name is section.key; its flag is
  * --section-key, its environment variable BUSLINE_SECTION_KEY, its place in the JSON file
  * { "section": { "key": ... } }. */
-#define BUS_CONFIG_LIST(X)                                                               \
-	X(BROKER_URL, "broker.url", BUS_CONFIG_TEXT, "kafka://127.0.0.1:9092", 0,        \
-	  "Broker: kafka://host:port[,host:port...] or memory:")                         \
-	X(BROKER_PROPERTIES, "broker.properties", BUS_CONFIG_TEXT, "", 0,                \
-	  "Further librdkafka properties, name=value separated by spaces (security, TLS)") \
-	X(DB_URL, "db.url", BUS_CONFIG_TEXT, "postgresql:///busline",                    \
-	  BUS_CONFIG_SECRET, "PostgreSQL connection URI or keyword string")              \
-	X(DB_ROLE, "db.role", BUS_CONFIG_TEXT, "", 0,                                    \
+#define BUS_CONFIG_LIST(X)                                                                    \
+	X(BROKER_URL, "broker.url", BUS_CONFIG_TEXT, "kafka://127.0.0.1:9092", 0,             \
+	  "Broker: kafka://host:port[,host:port...] or memory:")                              \
+	X(BROKER_PROPERTIES, "broker.properties", BUS_CONFIG_TEXT, "",                        \
+	  BUS_CONFIG_SECRET,                                                                  \
+	  "Further librdkafka properties, name=value separated by spaces (security, TLS)")    \
+	X(DB_URL, "db.url", BUS_CONFIG_TEXT, "postgresql:///busline", BUS_CONFIG_SECRET,      \
+	  "PostgreSQL connection URI or keyword string")                                      \
+	X(DB_ROLE, "db.role", BUS_CONFIG_TEXT, "", 0,                                         \
 	  "PostgreSQL role to take on after connecting (SET ROLE); empty: the command's own") \
-	X(DB_DEADLINE_MS, "db.deadline-ms", BUS_CONFIG_INT, "5000", 0,                   \
-	  "Longest wait for one answer of PostgreSQL before the connection is given up") \
-	X(DB_DURABLE, "db.durable", BUS_CONFIG_BOOL, "true", 0,                          \
-	  "Wait for PostgreSQL's WAL flush at every commit (synchronous_commit)")        \
-	X(WORKER_GROUP, "worker.group", BUS_CONFIG_TEXT, "busline", 0,                   \
-	  "Prefix of the consumer groups; a worker joins <prefix>.<worker>")             \
-	X(WORKER_BATCH_EVENTS, "worker.batch-events", BUS_CONFIG_INT, "2000", 0,         \
-	  "Most events in one transaction")                                              \
-	X(WORKER_BATCH_BYTES, "worker.batch-bytes", BUS_CONFIG_INT, "8388608", 0,        \
-	  "Most bytes of events in one transaction")                                     \
-	X(WORKER_CACHE_ROWS, "worker.cache-rows", BUS_CONFIG_INT, "200000", 0,           \
-	  "State rows a worker keeps in memory")                                         \
-	X(WORKER_SESSION_MS, "worker.session-ms", BUS_CONFIG_INT, "6000", 0,             \
-	  "A worker silent for this long loses its partitions to another")               \
-	X(RELAY_BATCH_EVENTS, "relay.batch-events", BUS_CONFIG_INT, "5000", 0,           \
-	  "Most outbox rows published before they are marked")                           \
-	X(RELAY_POLL_MS, "relay.poll-ms", BUS_CONFIG_INT, "500", 0,                      \
-	  "Look into the outbox this often even without a notification")                 \
-	X(RELAY_LEASE_MS, "relay.lease-ms", BUS_CONFIG_INT, "5000", 0,                   \
-	  "A relay silent for this long is replaced by a waiting one")                   \
-	X(TOPIC_PARTITIONS, "topic.partitions", BUS_CONFIG_INT, "6", 0,                  \
-	  "Partitions of a topic when it is made; fixed from then on")                   \
-	X(TOPIC_REPLICATION, "topic.replication", BUS_CONFIG_INT, "1", 0,                \
-	  "Replicas of a topic when it is made; 3 beyond one machine")                   \
-	X(TOPIC_RETENTION_MS, "topic.retention-ms", BUS_CONFIG_INT, "-1", 0,             \
-	  "Least retention of a topic, -1 for ever: the window that can be replayed")    \
-	X(TOPIC_MIN_ISR, "topic.min-isr", BUS_CONFIG_INT, "1", 0,                        \
-	  "Least in-sync replicas that acknowledge; 2 with three replicas")              \
-	X(LOG_LEVEL, "log.level", BUS_CONFIG_TEXT, "info", 0,                            \
+	X(DB_DEADLINE_MS, "db.deadline-ms", BUS_CONFIG_INT, "5000", 0,                        \
+	  "Longest wait for one answer of PostgreSQL before the connection is given up")      \
+	X(DB_DURABLE, "db.durable", BUS_CONFIG_BOOL, "true", 0,                               \
+	  "Wait for PostgreSQL's WAL flush at every commit (synchronous_commit)")             \
+	X(WORKER_GROUP, "worker.group", BUS_CONFIG_TEXT, "busline", 0,                        \
+	  "Prefix of the consumer groups; a worker joins <prefix>.<worker>")                  \
+	X(WORKER_BATCH_EVENTS, "worker.batch-events", BUS_CONFIG_INT, "2000", 0,              \
+	  "Most events in one transaction")                                                   \
+	X(WORKER_BATCH_BYTES, "worker.batch-bytes", BUS_CONFIG_INT, "8388608", 0,             \
+	  "Most bytes of events in one transaction")                                          \
+	X(WORKER_CACHE_ROWS, "worker.cache-rows", BUS_CONFIG_INT, "200000", 0,                \
+	  "State rows a worker keeps in memory")                                              \
+	X(WORKER_SESSION_MS, "worker.session-ms", BUS_CONFIG_INT, "6000", 0,                  \
+	  "A worker silent for this long loses its partitions to another")                    \
+	X(RELAY_BATCH_EVENTS, "relay.batch-events", BUS_CONFIG_INT, "5000", 0,                \
+	  "Most outbox rows published before they are marked")                                \
+	X(RELAY_POLL_MS, "relay.poll-ms", BUS_CONFIG_INT, "500", 0,                           \
+	  "Look into the outbox this often even without a notification")                      \
+	X(RELAY_LEASE_MS, "relay.lease-ms", BUS_CONFIG_INT, "5000", 0,                        \
+	  "A relay silent for this long is replaced by a waiting one")                        \
+	X(TOPIC_PARTITIONS, "topic.partitions", BUS_CONFIG_INT, "6", 0,                       \
+	  "Partitions of a topic when it is made; fixed from then on")                        \
+	X(TOPIC_REPLICATION, "topic.replication", BUS_CONFIG_INT, "1", 0,                     \
+	  "Replicas of a topic when it is made; 3 beyond one machine")                        \
+	X(TOPIC_RETENTION_MS, "topic.retention-ms", BUS_CONFIG_INT, "-1", 0,                  \
+	  "Least retention of a topic, -1 for ever: the window that can be replayed")         \
+	X(TOPIC_MIN_ISR, "topic.min-isr", BUS_CONFIG_INT, "1", 0,                             \
+	  "Least in-sync replicas that acknowledge; 2 with three replicas")                   \
+	X(LOG_LEVEL, "log.level", BUS_CONFIG_TEXT, "info", 0,                                 \
 	  "Least level logged: debug, info, warn, error")
 
 typedef enum bus_config_key {
@@ -62,7 +63,11 @@ typedef enum bus_config_key {
 		BUS_CONF_COUNT
 } bus_config_key;
 
-typedef enum bus_config_type { BUS_CONFIG_TEXT, BUS_CONFIG_INT, BUS_CONFIG_BOOL } bus_config_type;
+typedef enum bus_config_type {
+	BUS_CONFIG_TEXT,
+	BUS_CONFIG_INT,
+	BUS_CONFIG_BOOL
+} bus_config_type;
 #define BUS_CONFIG_SECRET 1u
 
 typedef enum bus_config_origin {
@@ -103,12 +108,13 @@ void bus_config_destroy(bus_config *config);
  * Errors: BUS_E_FATAL a value of the wrong type, an unknown name (in file or in
  * a BUSLINE_ variable), an unreadable file; names it, says where it came from.
  */
-BUS_MUST_CHECK bus_status bus_config_load(bus_config *config, const char *path, bus_error *err);
+BUS_MUST_CHECK bus_status bus_config_load(bus_config *config, const char *path,
+					  bus_error *err);
 
 /* A flag's value; beats everything. Errors: BUS_E_FATAL wrong type. */
-BUS_MUST_CHECK bus_status bus_config_set(bus_config *config, bus_config_key key, bus_str value,
-					 bus_config_origin origin, const char *where,
-					 bus_error *err);
+BUS_MUST_CHECK bus_status bus_config_set(bus_config *config, bus_config_key key,
+					 bus_str value, bus_config_origin origin,
+					 const char *where, bus_error *err);
 
 /* Borrowed until the config is destroyed; NUL-terminated. */
 const char *bus_config_text(const bus_config *config, bus_config_key key);

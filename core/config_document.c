@@ -29,12 +29,12 @@ static const char busp_document_head[] =
 	"| Option | Type | Default | Meaning | Environment |\n"
 	"| --- | --- | --- | --- | --- |\n";
 
-/* A cell: "|" would end it. */
+/* A cell: "|" would end it, "<" begin a tag. */
 static void
 busp_document_cell(bus_buf *markdown, const char *text)
 {
 	for (; *text != '\0'; text++) {
-		if (*text == '|') {
+		if (*text == '|' || *text == '<') {
 			bus_buf_byte(markdown, '\\');
 		}
 		bus_buf_byte(markdown, (uint8_t)*text);

@@ -43,7 +43,8 @@ busp_file_read(const char *path, const char *what, bus_buf *ret_text, bus_error 
 	__attribute__((cleanup(busp_file_close))) FILE *file = fopen(path, "re");
 	if (file == NULL) {
 		return bus_error_set(err, BUS_E_FATAL, "config", errno,
-				     "%s: cannot open %s: %s", what, path, strerror(errno));
+				     "%s: cannot open %s: %s", what, path,
+				     strerror(errno));
 	}
 	/* no stdio buffer: it would keep a copy of a secret */
 	setvbuf(file, NULL, _IONBF, 0);
@@ -52,7 +53,8 @@ busp_file_read(const char *path, const char *what, bus_buf *ret_text, bus_error 
 	size_t len = fread(to, 1, BUSP_CONFIG_FILE_BYTES_MAX + 1, file);
 	if (ferror(file)) {
 		return bus_error_set(err, BUS_E_FATAL, "config", errno,
-				     "%s: cannot read %s: %s", what, path, strerror(errno));
+				     "%s: cannot read %s: %s", what, path,
+				     strerror(errno));
 	}
 	if (len > BUSP_CONFIG_FILE_BYTES_MAX) {
 		return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG,
@@ -78,7 +80,8 @@ busp_edits(const char *a, const char *b)
 		row[0] = (unsigned)i + 1;
 		for (size_t j = 0; j < len; j++) {
 			unsigned change = corner + (a[i] != b[j]);
-			unsigned least = row[j] < row[j + 1] ? row[j] + 1 : row[j + 1] + 1;
+			unsigned least =
+				row[j] < row[j + 1] ? row[j] + 1 : row[j + 1] + 1;
 			corner = row[j + 1];
 			row[j + 1] = change < least ? change : least;
 		}
@@ -110,14 +113,14 @@ busp_refuse_name(const char *name, const char *where, bool env, bus_error *err)
 				     "%s: there is no option %.80s", where, name);
 	}
 	return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG,
-			     "%s: there is no option %.80s; did you mean %s?", where, name,
-			     nearest);
+			     "%s: there is no option %.80s; did you mean %s?", where,
+			     name, nearest);
 }
 
 /* A member of the file as the text a flag would have. */
 static bus_status
-busp_member_set(bus_config *config, bus_config_key key, const json_t *value, const char *path,
-		bus_error *err)
+busp_member_set(bus_config *config, bus_config_key key, const json_t *value,
+		const char *path, bus_error *err)
 {
 	static const char *const wanted[] = {
 		[BUS_CONFIG_TEXT] = "a string",
@@ -131,40 +134,45 @@ busp_member_set(bus_config *config, bus_config_key key, const json_t *value, con
 		return bus_config_set(config, key, text, BUS_ORIGIN_FILE, path, err);
 	}
 	if (option->type == BUS_CONFIG_INT && json_is_integer(value)) {
-		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
-		return bus_config_set(config, key, bus_str_from(number), BUS_ORIGIN_FILE, path,
-				      err);
+		snprintf(number, sizeof(number), "%lld",
+			 (long long)json_integer_value(value));
+		return bus_config_set(config, key, bus_str_from(number), BUS_ORIGIN_FILE,
+				      path, err);
 	}
 	if (option->type == BUS_CONFIG_BOOL && json_is_boolean(value)) {
 		bus_str text = json_is_true(value) ? BUS_STR("true") : BUS_STR("false");
 		return bus_config_set(config, key, text, BUS_ORIGIN_FILE, path, err);
 	}
-	return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG, "%s: %s is not %s", path,
-			     option->name, wanted[option->type]);
+	return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG, "%s: %s is not %s",
+			     path, option->name, wanted[option->type]);
 }
 
 static bus_status
-busp_section_load(bus_config *config, const char *section, json_t *members, const char *path,
-		  bus_error *err)
+busp_section_load(bus_config *config, const char *section, json_t *members,
+		  const char *path, bus_error *err)
 {
 	if (!json_is_object(members)) {
 		return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG,
-				     "%s: \"%.80s\" is not an object of options", path, section);
+				     "%s: \"%.80s\" is not an object of options", path,
+				     section);
 	}
 	const char *member;
 	json_t *value;
-	json_object_foreach (members, member, value) {
+	json_object_foreach(members, member, value)
+	{
 		char name[BUSP_CONFIG_NAME_MAX];
 		snprintf(name, sizeof(name), "%s.%s", section, member);
 		bus_config_key key = BUS_CONF_COUNT;
 		for (int k = 0; k < BUS_CONF_COUNT; k++) {
-			if (strcmp(name, bus_config_option_of((bus_config_key)k)->name) == 0) {
+			if (strcmp(name, bus_config_option_of((bus_config_key)k)->name) ==
+			    0) {
 				key = (bus_config_key)k;
 			}
 		}
-		bus_status status = key == BUS_CONF_COUNT ?
-					    busp_refuse_name(name, path, false, err) :
-					    busp_member_set(config, key, value, path, err);
+		bus_status status =
+			key == BUS_CONF_COUNT ?
+				busp_refuse_name(name, path, false, err) :
+				busp_member_set(config, key, value, path, err);
 		if (status != BUS_OK) {
 			return status;
 		}
@@ -183,8 +191,8 @@ busp_file_load(bus_config *config, const char *path, bus_error *err)
 	BUS_JSON_AUTO *root = NULL;
 	bus_error why = BUS_ERROR_INIT;
 	if (bus_json_parse(bus_buf_view(&text), &root, &why) != BUS_OK) {
-		return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG, "%s: %s", path,
-				     why.text);
+		return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG, "%s: %s",
+				     path, why.text);
 	}
 	if (!json_is_object(root)) {
 		return bus_error_set(err, BUS_E_FATAL, "config", EX_CONFIG,
@@ -192,7 +200,8 @@ busp_file_load(bus_config *config, const char *path, bus_error *err)
 	}
 	const char *section;
 	json_t *members;
-	json_object_foreach (root, section, members) {
+	json_object_foreach(root, section, members)
+	{
 		status = busp_section_load(config, section, members, path, err);
 		if (status != BUS_OK) {
 			return status;
@@ -253,12 +262,14 @@ busp_env_set(bus_config *config, const char *variable, const char *value, bus_er
 			return bus_config_set(config, key, bus_str_from(value),
 					      BUS_ORIGIN_ENVIRONMENT, variable, err);
 		}
-		if (strncmp(variable, name, len) == 0 && strcmp(variable + len, "_FILE") == 0) {
+		if (strncmp(variable, name, len) == 0 &&
+		    strcmp(variable + len, "_FILE") == 0) {
 			return busp_env_file_load(config, key, variable, value, err);
 		}
 	}
-	return busp_env_allowed(variable) ? BUS_OK :
-					    busp_refuse_name(variable, "environment", true, err);
+	return busp_env_allowed(variable) ?
+		       BUS_OK :
+		       busp_refuse_name(variable, "environment", true, err);
 }
 
 bus_status
@@ -275,11 +286,13 @@ bus_config_load(bus_config *config, const char *path, bus_error *err)
 	}
 	for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
 		const char *equals = strchr(*entry, '=');
-		if (equals == NULL || strncmp(*entry, "BUSLINE_", strlen("BUSLINE_")) != 0) {
+		if (equals == NULL ||
+		    strncmp(*entry, "BUSLINE_", strlen("BUSLINE_")) != 0) {
 			continue;
 		}
 		char variable[2 * BUSP_CONFIG_NAME_MAX];
-		snprintf(variable, sizeof(variable), "%.*s", (int)(equals - *entry), *entry);
+		snprintf(variable, sizeof(variable), "%.*s", (int)(equals - *entry),
+			 *entry);
 		bus_status status = busp_env_set(config, variable, equals + 1, err);
 		if (status != BUS_OK) {
 			return status;

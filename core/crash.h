@@ -12,11 +12,11 @@
 
 /* The points, in the order of a transaction; the crash test walks this table. */
 #define BUS_CRASH_POINT_LIST(X)                                                          \
-	X(AFTER_POLL, "after-poll")     /* a batch was read, nothing was sent */         \
-	X(AFTER_BEGIN, "after-begin")   /* the fence holds, no row is written */         \
-	X(AFTER_LEDGER, "after-ledger") /* the ledger rows are in, state is not */       \
-	X(BEFORE_COMMIT, "before-commit") /* every row is in, COMMIT not sent */         \
-	X(AFTER_COMMIT, "after-commit") /* COMMIT sent, its answer not read */           \
+	X(AFTER_POLL, "after-poll")           /* a batch was read, nothing was sent */   \
+	X(AFTER_BEGIN, "after-begin")         /* the fence holds, no row is written */   \
+	X(AFTER_LEDGER, "after-ledger")       /* the ledger rows are in, state is not */ \
+	X(BEFORE_COMMIT, "before-commit")     /* every row is in, COMMIT not sent */     \
+	X(AFTER_COMMIT, "after-commit")       /* COMMIT sent, its answer not read */     \
 	X(RELAY_PUBLISHED, "relay-published") /* in the topic, not marked */
 
 typedef enum bus_crash_point {

@@ -67,8 +67,8 @@ void
 bus_hasher_field(bus_hasher *hasher, bus_str field)
 {
 	uint32_t len = field.data != NULL ? (uint32_t)field.len : UINT32_MAX;
-	uint8_t prefix[4] = { (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-			      (uint8_t)len };
+	uint8_t prefix[4] = { (uint8_t)(len >> 24), (uint8_t)(len >> 16),
+			      (uint8_t)(len >> 8), (uint8_t)len };
 	bus_hasher_add(hasher, prefix, sizeof(prefix));
 	bus_hasher_add(hasher, field.data, field.len);
 }

@@ -26,7 +26,8 @@ typedef struct busp_parse {
 	bus_cause cause;        /* of the first broken rule */
 } busp_parse;
 
-static void busp_fail(busp_parse *p, bus_cause cause, const char *fmt, ...) BUS_PRINTF(3, 4);
+static void busp_fail(busp_parse *p, bus_cause cause, const char *fmt, ...)
+	BUS_PRINTF(3, 4);
 
 static void
 busp_fail(busp_parse *p, bus_cause cause, const char *fmt, ...)
@@ -57,7 +58,8 @@ busp_take_extension(busp_parse *p, bus_str name, bus_str value)
 	}
 	for (size_t i = 0; i < p->event->extension_count; i++) {
 		if (bus_str_eq(p->extensions[i].name, name)) {
-			busp_fail(p, BUS_CAUSE_UNDECODABLE, "extension %.*s is there twice",
+			busp_fail(p, BUS_CAUSE_UNDECODABLE,
+				  "extension %.*s is there twice",
 				  name.len > 40 ? 40 : (int)name.len, name.data);
 			return;
 		}
@@ -85,8 +87,8 @@ busp_take(busp_parse *p, busp_attr attr, bus_str value)
 	p->seen |= 1u << attr;
 	const char *problem = busp_attr_problem(attr, value, &p->event->time_us);
 	if (problem != NULL) {
-		busp_fail(p, BUS_CAUSE_UNDECODABLE, "attribute %s %s", busp_attr_name(attr),
-			  problem);
+		busp_fail(p, BUS_CAUSE_UNDECODABLE, "attribute %s %s",
+			  busp_attr_name(attr), problem);
 		return;
 	}
 	if (member != NULL) {
@@ -150,8 +152,8 @@ busp_binary_header(busp_parse *p, const bus_header *header)
 static bool
 busp_is_ce_header(bus_str name)
 {
-	return name.len >= 3 && (name.data[0] | 0x20) == 'c' && (name.data[1] | 0x20) == 'e' &&
-	       name.data[2] == '_';
+	return name.len >= 3 && (name.data[0] | 0x20) == 'c' &&
+	       (name.data[1] | 0x20) == 'e' && name.data[2] == '_';
 }
 
 static bool
@@ -171,7 +173,8 @@ busp_binary(busp_parse *p)
 		if (busp_is_ce_header(header->name)) {
 			any = true;
 			busp_binary_header(p, header);
-		} else if (busp_is_content_type(header->name) && header->value.data != NULL) {
+		} else if (busp_is_content_type(header->name) &&
+			   header->value.data != NULL) {
 			if (typed) {
 				busp_fail(p, BUS_CAUSE_UNDECODABLE,
 					  "header content-type is there twice");
@@ -202,9 +205,10 @@ busp_json_attribute(busp_parse *p, busp_attr attr, const json_t *value)
 	if (json_is_boolean(value)) {
 		return json_is_true(value) ? BUS_STR("true") : BUS_STR("false");
 	}
-	return json_is_integer(value) ? bus_arena_printf(p->arena, "%" PRId64,
-							 (int64_t)json_integer_value(value)) :
-					BUS_STR_NULL;
+	return json_is_integer(value) ?
+		       bus_arena_printf(p->arena, "%" PRId64,
+					(int64_t)json_integer_value(value)) :
+		       BUS_STR_NULL;
 }
 
 static void
@@ -213,7 +217,8 @@ busp_structured_member(busp_parse *p, bus_str name, const json_t *value)
 	if (json_is_null(value)) {
 		return;
 	}
-	busp_attr attr = busp_attr_name_valid(name) ? busp_attr_find(name) : BUSP_ATTR_COUNT;
+	busp_attr attr =
+		busp_attr_name_valid(name) ? busp_attr_find(name) : BUSP_ATTR_COUNT;
 	if (attr == BUSP_ATTR_COUNT && !busp_attr_name_valid(name)) {
 		busp_fail(p, BUS_CAUSE_UNDECODABLE,
 			  "member %.*s: attribute names are a-z and 0-9",
@@ -254,9 +259,9 @@ busp_structured_data(busp_parse *p, json_t *root)
 	} else if (data != NULL && busp_media_is_json(p->event->datacontenttype)) {
 		p->event->data_json = json_incref(data);
 	} else if (json_is_string(data)) {
-		p->event->data = bus_arena_str(p->arena,
-					       (bus_str){ json_string_value(data),
-							  json_string_length(data) });
+		p->event->data =
+			bus_arena_str(p->arena, (bus_str){ json_string_value(data),
+							   json_string_length(data) });
 	} else if (data != NULL && !json_is_null(data)) {
 		busp_fail(p, BUS_CAUSE_UNDECODABLE,
 			  "data is not a string, but datacontenttype is not JSON");
@@ -283,7 +288,8 @@ busp_structured(busp_parse *p)
 	}
 	const char *name;
 	json_t *value;
-	json_object_foreach (root, name, value) {
+	json_object_foreach(root, name, value)
+	{
 		bus_str member = bus_str_from(name);
 		if (!bus_str_is(member, "data") && !bus_str_is(member, "data_base64")) {
 			busp_structured_member(p, member, value);
@@ -306,7 +312,8 @@ busp_mode_of(const bus_record *record)
 	for (size_t i = 0; i < record->header_count; i++) {
 		const bus_header *header = &record->headers[i];
 		if (!busp_is_content_type(header->name) ||
-		    !busp_has_prefix_nocase(header->value, BUS_STR("application/cloudevents"))) {
+		    !busp_has_prefix_nocase(header->value,
+					    BUS_STR("application/cloudevents"))) {
 			continue;
 		}
 		/* batch first: the other prefix is part of its name */
@@ -316,10 +323,13 @@ busp_mode_of(const bus_record *record)
 		}
 		bus_str json = BUS_STR("application/cloudevents+json");
 		bus_str end = { header->value.data + json.len,
-				header->value.len > json.len ? header->value.len - json.len : 0 };
+				header->value.len > json.len ?
+					header->value.len - json.len :
+					0 };
 		bool ends = end.len == 0 || end.data[0] == ';' || end.data[0] == ' ';
-		return busp_has_prefix_nocase(header->value, json) && ends ? BUSP_MODE_JSON :
-									     BUSP_MODE_OTHER;
+		return busp_has_prefix_nocase(header->value, json) && ends ?
+			       BUSP_MODE_JSON :
+			       BUSP_MODE_OTHER;
 	}
 	return BUSP_MODE_BINARY;
 }
@@ -330,9 +340,11 @@ bus_event_parse(const bus_record *record, bus_arena *arena, bus_event *ret_event
 {
 	memset(ret_event, 0, sizeof(*ret_event));
 	ret_event->time_us = BUS_TIME_NONE;
-	busp_parse p = { .record = record, .arena = arena, .event = ret_event, .err = err };
+	busp_parse p = {
+		.record = record, .arena = arena, .event = ret_event, .err = err
+	};
 	busp_mode mode = busp_mode_of(record);
-	size_t bytes = busp_record_bytes(record);
+	size_t bytes = bus_record_bytes(record);
 	if (bytes > BUS_EVENT_BYTES_MAX) {
 		busp_fail(&p, BUS_CAUSE_TOO_LARGE,
 			  "%zu bytes of key, headers and value; at most %u", bytes,
@@ -374,8 +386,8 @@ bus_event_data(bus_event *event, json_t **ret_json, bus_error *err)
 	if (event->data_json == NULL && event->data.data != NULL) {
 		if (!busp_media_is_json(event->datacontenttype)) {
 			return bus_error_set(err, BUS_E_REJECT, "event", 0,
-					     "datacontenttype %.80s is not JSON",
-					     event->datacontenttype.data);
+					     "datacontenttype %.*s is not JSON",
+					     BUS_STR_ARG(event->datacontenttype));
 		}
 		bus_status status = bus_json_parse(event->data, &event->data_json, err);
 		if (status != BUS_OK) {
@@ -391,42 +403,33 @@ static const struct {
 	const char *help;
 } busp_causes[] = {
 	[BUS_CAUSE_NONE] = { "none", "Nothing is wrong." },
-	[BUS_CAUSE_TOO_LARGE] = {
-		"too-large",
-		"The record has more bytes than the platform takes; publish large content "
-		"elsewhere and send its address." },
-	[BUS_CAUSE_UNDECODABLE] = {
-		"undecodable",
-		"The record breaks a rule of CloudEvents or of its Kafka binding; repair the "
-		"producer and publish the event again." },
-	[BUS_CAUSE_INVALID_DATA] = {
-		"invalid-data",
-		"The data is not JSON within the platform's limits; repair the producer and "
-		"publish the event again." },
-	[BUS_CAUSE_NO_TENANT] = {
-		"no-tenant",
-		"The event has no tenant attribute and therefore no home; publish it again "
-		"with one." },
-	[BUS_CAUSE_UNKNOWN_TYPE] = {
-		"unknown-type",
-		"No schema of this topic describes the event's type; check type and topic, or "
-		"upgrade the workers first." },
-	[BUS_CAUSE_SCHEMA_INVALID] = {
-		"schema-invalid",
-		"The data breaks the schema of the event's type; publish it again as the "
-		"schema says." },
-	[BUS_CAUSE_IDENTITY_CONFLICT] = {
-		"identity-conflict",
-		"An event with this source and id is known with other bytes; a producer uses "
-		"ids twice or the log was altered." },
-	[BUS_CAUSE_REJECTED] = {
-		"rejected",
-		"The worker's rules say that the event can never be applied; the error names "
-		"the rule." },
-	[BUS_CAUSE_CONSTRAINT] = {
-		"constraint",
-		"PostgreSQL refuses the row that the event leads to; the error names the "
-		"constraint." },
+	[BUS_CAUSE_TOO_LARGE] = { "too-large",
+				  "The record has more bytes than the platform takes; publish large content "
+				  "elsewhere and send its address." },
+	[BUS_CAUSE_UNDECODABLE] = { "undecodable",
+				    "The record breaks a rule of CloudEvents or of its Kafka binding; repair the "
+				    "producer and publish the event again." },
+	[BUS_CAUSE_INVALID_DATA] = { "invalid-data",
+				     "The data is not JSON within the platform's limits; repair the producer and "
+				     "publish the event again." },
+	[BUS_CAUSE_NO_TENANT] = { "no-tenant",
+				  "The event has no tenant attribute and therefore no home; publish it again "
+				  "with one." },
+	[BUS_CAUSE_UNKNOWN_TYPE] = { "unknown-type",
+				     "No schema of this topic describes the event's type; check type and topic, or "
+				     "upgrade the workers first." },
+	[BUS_CAUSE_SCHEMA_INVALID] = { "schema-invalid",
+				       "The data breaks the schema of the event's type; publish it again as the "
+				       "schema says." },
+	[BUS_CAUSE_IDENTITY_CONFLICT] = { "identity-conflict",
+					  "An event with this source and id is known with other bytes; a producer uses "
+					  "ids twice or the log was altered." },
+	[BUS_CAUSE_REJECTED] = { "rejected",
+				 "The worker's rules say that the event can never be applied; the error names "
+				 "the rule." },
+	[BUS_CAUSE_CONSTRAINT] = { "constraint",
+				   "PostgreSQL refuses the row that the event leads to; the error names the "
+				   "constraint." },
 };
 
 const char *

@@ -35,6 +35,9 @@ typedef struct bus_record {
 	size_t header_count;
 } bus_record;
 
+/* Bytes of key, header names and values, and value: what BUS_EVENT_BYTES_MAX limits. */
+size_t bus_record_bytes(const bus_record *record);
+
 /* Extension attributes the platform gives a meaning. */
 typedef struct bus_event {
 	bus_str id;              /* required */
@@ -118,7 +121,8 @@ void bus_event_fini(bus_event *event);
  * datacontenttype absent, application/json or anything ending in +json is JSON.
  * Errors:  BUS_E_REJECT no JSON content type, or not JSON within our limits.
  */
-BUS_MUST_CHECK bus_status bus_event_data(bus_event *event, json_t **ret_json, bus_error *err);
+BUS_MUST_CHECK bus_status bus_event_data(bus_event *event, json_t **ret_json,
+					 bus_error *err);
 
 typedef enum bus_event_mode { BUS_MODE_BINARY, BUS_MODE_STRUCTURED } bus_event_mode;
 
@@ -146,7 +150,8 @@ bus_str bus_event_key(const bus_event *event, bus_arena *arena);
  * name, then the value, each length-prefixed. The key and headers of the way (a hop's
  * traceparent) do not count.
  */
-bus_digest bus_record_digest(const bus_record *record, bus_hasher *hasher, bus_arena *arena);
+bus_digest bus_record_digest(const bus_record *record, bus_hasher *hasher,
+			     bus_arena *arena);
 
 /* All headers packed into one byte string for storage, and back:
  * be32 count, then name and value, each be32 length (0xffffffff absent) and bytes. */

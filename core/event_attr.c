@@ -25,16 +25,18 @@ typedef enum busp_rule {
  * what is longer is no name. */
 static const struct {
 	const char *name;
+	const char *header; /* in binary mode */
 	size_t offset;
 	size_t bytes_max;
 	busp_rule rule;
 	const char *too_long;
 } busp_attrs[] = {
-#define X(symbol, member, limit, rule)                                                  \
-	[BUSP_ATTR_##symbol] = { #member, offsetof(bus_event, member), limit, rule,    \
-				 "is longer than " #limit " bytes" }
-	[BUSP_ATTR_SPECVERSION] = { "specversion", BUSP_NO_OFFSET, 256, BUSP_RULE_VERSION,
-				    "is not 1.0" },
+#define X(symbol, member, limit, rule)                                                   \
+	[BUSP_ATTR_##                                                                    \
+		symbol] = { #member, "ce_" #member, offsetof(bus_event, member),         \
+			    limit,   rule,          "is longer than " #limit " bytes" }
+	[BUSP_ATTR_SPECVERSION] = { "specversion", "ce_specversion", BUSP_NO_OFFSET, 256,
+				    BUSP_RULE_VERSION, "is not 1.0" },
 	X(ID, id, 256, BUSP_RULE_TEXT),
 	X(SOURCE, source, 1024, BUSP_RULE_URI_REFERENCE),
 	X(TYPE, type, 256, BUSP_RULE_TEXT),
@@ -50,7 +52,7 @@ static const struct {
 	X(SEQUENCE, sequence, 4096, BUSP_RULE_TEXT),
 	X(TRACEPARENT, traceparent, 4096, BUSP_RULE_TEXT),
 #undef X
-	[BUSP_ATTR_COUNT] = { "extension", BUSP_NO_OFFSET, 4096, BUSP_RULE_TEXT,
+	[BUSP_ATTR_COUNT] = { "extension", NULL, BUSP_NO_OFFSET, 4096, BUSP_RULE_TEXT,
 			      "is longer than 4096 bytes" },
 };
 
@@ -58,6 +60,13 @@ const char *
 busp_attr_name(busp_attr attr)
 {
 	return busp_attrs[attr].name;
+}
+
+const char *
+busp_attr_header(busp_attr attr)
+{
+	return attr == BUSP_ATTR_DATACONTENTTYPE ? "content-type" :
+						   busp_attrs[attr].header;
 }
 
 bus_str *
@@ -281,10 +290,12 @@ busp_rule_problem(busp_rule rule, bus_str value, unsigned seen, int64_t *ret_tim
 			       NULL :
 			       "is not an absolute URI";
 	case BUSP_RULE_MEDIA_TYPE:
-		return busp_media_subtype(value).data != NULL ? NULL : "is not a media type";
+		return busp_media_subtype(value).data != NULL ? NULL :
+								"is not a media type";
 	case BUSP_RULE_TIME:
-		return bus_time_parse(value, ret_time_us) ? NULL :
-							    "is not an RFC 3339 timestamp";
+		return bus_time_parse(value, ret_time_us) ?
+			       NULL :
+			       "is not an RFC 3339 timestamp";
 	case BUSP_RULE_TENANT:
 		return busp_tenant_valid(value) ?
 			       NULL :
@@ -307,14 +318,15 @@ busp_attr_problem(busp_attr attr, bus_str value, int64_t *ret_time_us)
 	if ((seen & BUSP_SEEN_CONTROL) != 0) {
 		return "holds a control character";
 	}
-	const char *problem = (seen & BUSP_SEEN_HIGH) != 0 ? busp_high_problem(value) : NULL;
-	return problem != NULL ? problem :
-				 busp_rule_problem(busp_attrs[attr].rule, value, seen,
-						   ret_time_us);
+	const char *problem =
+		(seen & BUSP_SEEN_HIGH) != 0 ? busp_high_problem(value) : NULL;
+	return problem != NULL ?
+		       problem :
+		       busp_rule_problem(busp_attrs[attr].rule, value, seen, ret_time_us);
 }
 
 size_t
-busp_record_bytes(const bus_record *record)
+bus_record_bytes(const bus_record *record)
 {
 	size_t bytes = record->key.len + record->value.len;
 	for (size_t i = 0; i < record->header_count; i++) {

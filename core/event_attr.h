@@ -36,6 +36,9 @@ typedef enum busp_attr {
 /* "tenant" */
 const char *busp_attr_name(busp_attr attr);
 
+/* "ce_tenant", "content-type": the header of binary mode; static. */
+const char *busp_attr_header(busp_attr attr);
+
 /* Of a name in any case; BUSP_ATTR_COUNT if it is none of ours. */
 busp_attr busp_attr_find(bus_str name);
 
@@ -58,8 +61,5 @@ bool busp_attr_name_valid(bus_str name);
 
 /* A media type of JSON: subtype json or ending in +json; absent counts as JSON. */
 bool busp_media_is_json(bus_str media_type);
-
-/* What BUS_EVENT_BYTES_MAX limits: key, header names and values, value. */
-size_t busp_record_bytes(const bus_record *record);
 
 #endif

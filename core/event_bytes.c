@@ -75,7 +75,8 @@ bus_record_digest(const bus_record *record, bus_hasher *hasher, bus_arena *arena
 		const bus_header *header = &record->headers[i];
 		if (busp_counts(header->name)) {
 			headers[count] = (busp_digest_header){
-				busp_lower_name(header->name, arena), header->value, count };
+				busp_lower_name(header->name, arena), header->value, count
+			};
 			count++;
 		}
 	}
@@ -175,8 +176,8 @@ bus_headers_unpack(bus_str packed, bus_arena *arena, const bus_header **ret_head
 		if (!busp_get_field(&rest, &headers[i].name) ||
 		    !busp_get_field(&rest, &headers[i].value)) {
 			return bus_error_set(err, BUS_E_REJECT, "event", 0,
-					     "packed headers: header %u of %u is cut", i + 1,
-					     count);
+					     "packed headers: header %u of %u is cut",
+					     i + 1, count);
 		}
 	}
 	if (rest.len > 0) {

@@ -14,7 +14,8 @@
 static bus_status
 busp_refuse(bus_error *err, const char *name, const char *problem)
 {
-	return bus_error_set(err, BUS_E_REJECT, "event", 0, "attribute %.80s %s", name, problem);
+	return bus_error_set(err, BUS_E_REJECT, "event", 0, "attribute %.80s %s", name,
+			     problem);
 }
 
 /* The event as it goes out: specversion, time and content type filled in, "no subject"
@@ -49,8 +50,8 @@ static bus_status
 busp_extensions_check(const bus_event *event, bus_arena *arena, bus_error *err)
 {
 	if (event->extension_count > BUSP_EXTENSIONS_MAX) {
-		return bus_error_set(err, BUS_E_REJECT, "event", 0, "more than %d extensions",
-				     BUSP_EXTENSIONS_MAX);
+		return bus_error_set(err, BUS_E_REJECT, "event", 0,
+				     "more than %d extensions", BUSP_EXTENSIONS_MAX);
 	}
 	for (size_t i = 0; i < event->extension_count; i++) {
 		const bus_header *extension = &event->extensions[i];
@@ -62,7 +63,8 @@ busp_extensions_check(const bus_event *event, bus_arena *arena, bus_error *err)
 		} else if (extension->value.data == NULL) {
 			problem = "has no value";
 		} else {
-			problem = busp_attr_problem(BUSP_ATTR_COUNT, extension->value, NULL);
+			problem = busp_attr_problem(BUSP_ATTR_COUNT, extension->value,
+						    NULL);
 		}
 		for (size_t j = 0; j < i && problem == NULL; j++) {
 			if (bus_str_eq(event->extensions[j].name, extension->name)) {
@@ -70,7 +72,8 @@ busp_extensions_check(const bus_event *event, bus_arena *arena, bus_error *err)
 			}
 		}
 		if (problem != NULL) {
-			return busp_refuse(err, bus_arena_str(arena, extension->name).data,
+			return busp_refuse(err,
+					   bus_arena_str(arena, extension->name).data,
 					   problem);
 		}
 	}
@@ -99,7 +102,8 @@ busp_outgoing_data(busp_outgoing *out, bus_arena *arena, bus_error *err)
 }
 
 static bus_status
-busp_outgoing_init(busp_outgoing *out, const bus_event *event, bus_arena *arena, bus_error *err)
+busp_outgoing_init(busp_outgoing *out, const bus_event *event, bus_arena *arena,
+		   bus_error *err)
 {
 	out->event = *event;
 	for (int attr = 0; attr < BUSP_ATTR_COUNT; attr++) {
@@ -113,7 +117,8 @@ busp_outgoing_init(busp_outgoing *out, const bus_event *event, bus_arena *arena,
 	if (event->time.data == NULL && timed) {
 		char text[BUS_TIME_TEXT_MAX];
 		size_t len = bus_time_format(event->time_us, text);
-		out->values[BUSP_ATTR_TIME] = bus_arena_str(arena, (bus_str){ text, len });
+		out->values[BUSP_ATTR_TIME] =
+			bus_arena_str(arena, (bus_str){ text, len });
 	}
 	bus_status status = busp_outgoing_data(out, arena, err);
 	if (status == BUS_OK) {
@@ -125,17 +130,15 @@ busp_outgoing_init(busp_outgoing *out, const bus_event *event, bus_arena *arena,
 static void
 busp_write_binary(const busp_outgoing *out, bus_arena *arena, bus_record *record)
 {
-	bus_header *headers = bus_arena_alloc(
-		arena, (BUSP_ATTR_COUNT + out->event.extension_count) * sizeof(headers[0]));
+	bus_header *headers =
+		bus_arena_alloc(arena, (BUSP_ATTR_COUNT + out->event.extension_count) *
+					       sizeof(headers[0]));
 	size_t count = 0;
 	for (int attr = 0; attr < BUSP_ATTR_COUNT; attr++) {
 		if (out->values[attr].data == NULL) {
 			continue;
 		}
-		bus_str name = attr == BUSP_ATTR_DATACONTENTTYPE ?
-				       BUS_STR("content-type") :
-				       bus_arena_printf(arena, "ce_%s",
-							busp_attr_name((busp_attr)attr));
+		bus_str name = bus_str_from(busp_attr_header((busp_attr)attr));
 		headers[count++] =
 			(bus_header){ name, bus_arena_str(arena, out->values[attr]) };
 	}
@@ -169,7 +172,8 @@ busp_write_structured_data(const busp_outgoing *out, bus_arena *arena, bus_buf *
 		return BUS_OK;
 	}
 	if (!busp_media_is_json(out->values[BUSP_ATTR_DATACONTENTTYPE])) {
-		busp_write_member(json, BUS_STR("data_base64"), busp_base64_encode(data, arena));
+		busp_write_member(json, BUS_STR("data_base64"),
+				  busp_base64_encode(data, arena));
 		return BUS_OK;
 	}
 	BUS_JSON_AUTO *parsed = NULL;
@@ -188,7 +192,8 @@ busp_write_structured(const busp_outgoing *out, bus_arena *arena, bus_record *re
 	BUS_BUF_AUTO json = { 0 };
 	for (int attr = 0; attr < BUSP_ATTR_COUNT; attr++) {
 		if (out->values[attr].data != NULL) {
-			busp_write_member(&json, bus_str_from(busp_attr_name((busp_attr)attr)),
+			busp_write_member(&json,
+					  bus_str_from(busp_attr_name((busp_attr)attr)),
 					  out->values[attr]);
 		}
 	}
@@ -238,11 +243,11 @@ bus_event_write(const bus_event *event, bus_event_mode mode, bus_arena *arena,
 	if (status != BUS_OK) {
 		return status;
 	}
-	size_t bytes = busp_record_bytes(&record);
+	size_t bytes = bus_record_bytes(&record);
 	if (bytes > BUS_EVENT_BYTES_MAX) {
 		return bus_error_set(err, BUS_E_REJECT, "event", 0,
-				     "%zu bytes of key, headers and value; at most %u", bytes,
-				     BUS_EVENT_BYTES_MAX);
+				     "%zu bytes of key, headers and value; at most %u",
+				     bytes, BUS_EVENT_BYTES_MAX);
 	}
 	*ret_record = record;
 	return BUS_OK;

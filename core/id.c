@@ -93,8 +93,9 @@ busp_uuid_tick(uint64_t ms, uint64_t seed)
 	do {
 		uint64_t fresh = ms << 16 | (seed & BUSP_COUNTER_SEED_MASK);
 		next = seen >> 16 < ms ? fresh : seen + 1;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&last, &seen, next, memory_order_relaxed, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&last, &seen, next,
+							memory_order_relaxed,
+							memory_order_relaxed));
 	return next;
 }
 
@@ -117,8 +118,8 @@ bus_uuid_v7(const bus_clock *clock, bus_uuid *ret_uuid, bus_error *err)
 }
 
 bus_uuid
-bus_uuid_derive(int64_t cause_time_us, bus_str cause_source, bus_str cause_id, bus_str worker,
-		bus_str step)
+bus_uuid_derive(int64_t cause_time_us, bus_str cause_source, bus_str cause_id,
+		bus_str worker, bus_str step)
 {
 	bus_hasher *hasher = busp_hasher_begun();
 	bus_hasher_field(hasher, cause_source);

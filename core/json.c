@@ -60,13 +60,15 @@ static bus_status
 busp_json_refuse(const json_error_t *why, bus_error *err)
 {
 	if (json_error_code(why) == json_error_numeric_overflow) {
-		return bus_error_set(err, BUS_E_REJECT, "json", (int)json_error_code(why),
-				     "JSON line %d column %d: a number does not fit (integers "
-				     "are 64 bits, reals are doubles)",
-				     why->line, why->column);
+		return bus_error_set(
+			err, BUS_E_REJECT, "json", (int)json_error_code(why),
+			"JSON line %d column %d: a number does not fit (integers "
+			"are 64 bits, reals are doubles)",
+			why->line, why->column);
 	}
 	return bus_error_set(err, BUS_E_REJECT, "json", (int)json_error_code(why),
-			     "JSON line %d column %d: %s", why->line, why->column, why->text);
+			     "JSON line %d column %d: %s", why->line, why->column,
+			     why->text);
 }
 
 bus_status

@@ -31,7 +31,8 @@ static struct {
 	bus_log_level least;
 	const bus_clock *clock;
 	bool journal;
-	atomic_ullong lost;
+	atomic_ullong lost; /* lines since the last one that was written */
+	atomic_bool torn;   /* the stream ends inside a line */
 } busp_log = { .role = "busline", .least = BUS_LOG_INFO };
 
 static const struct {
@@ -85,7 +86,7 @@ bus_log_level_parse(bus_str text, bus_log_level *ret_level)
 static bool
 busp_line_put(busp_line *line, const char *data, size_t len)
 {
-	if (line->cut || len > BUSP_LINE_MAX - BUSP_LINE_TAIL - line->len) {
+	if (line->cut || line->len + len > BUSP_LINE_MAX - BUSP_LINE_TAIL) {
 		line->cut = true;
 		return false;
 	}
@@ -113,8 +114,9 @@ static bool
 busp_line_name(busp_line *line, const char *name, const char *value)
 {
 	char text[128];
-	int len = snprintf(text, sizeof(text), "%s\"%s\":%s", line->len > 0 &&
-			   line->data[line->len - 1] != '{' ? "," : "", name, value);
+	int len = snprintf(text, sizeof(text), "%s\"%s\":%s",
+			   line->len > 0 && line->data[line->len - 1] != '{' ? "," : "",
+			   name, value);
 	if (len < 0 || (size_t)len >= sizeof(text)) {
 		line->cut = true;
 		return false;
@@ -145,11 +147,15 @@ busp_line_begin(busp_line *line, bus_log_level level)
 {
 	line->len = 0;
 	line->cut = false;
+	if (atomic_exchange(&busp_log.torn, false)) {
+		busp_line_put(line, "\n", 1);
+	}
 	if (busp_log.journal) {
 		busp_line_put(line, (char[]){ '<', busp_levels[level].priority, '>' }, 3);
 	}
 	busp_line_put(line, "{", 1);
-	const bus_clock *clock = busp_log.clock != NULL ? busp_log.clock : bus_clock_system();
+	const bus_clock *clock =
+		busp_log.clock != NULL ? busp_log.clock : bus_clock_system();
 	char now[BUS_TIME_TEXT_MAX];
 	size_t len = bus_time_format(bus_clock_wall_us(clock), now);
 	busp_line_string(line, "time", (bus_str){ now, len });
@@ -177,6 +183,7 @@ busp_line_write(const busp_line *line)
 	while (done < line->len) {
 		ssize_t wrote = write(STDERR_FILENO, line->data + done, line->len - done);
 		if (wrote < 0 && errno != EINTR) {
+			atomic_store(&busp_log.torn, done > 0);
 			return false;
 		}
 		done += wrote > 0 ? (size_t)wrote : 0;
@@ -215,20 +222,25 @@ bus_log(bus_log_level level, const char *message, const bus_log_field *fields)
 void
 bus_log_error(bus_log_level level, const char *message, const bus_error *err)
 {
-	bus_log_field fields[7] = { BUS_LOG_S("status", bus_str_from(bus_status_name(err->status))) };
+	bus_log_field fields[7] = {
+		BUS_LOG_S("status", bus_str_from(bus_status_name(err->status)))
+	};
 	size_t count = 1;
 	if (err->origin != NULL) {
-		fields[count++] = (bus_log_field)BUS_LOG_S("origin", bus_str_from(err->origin));
+		fields[count++] =
+			(bus_log_field)BUS_LOG_S("origin", bus_str_from(err->origin));
 	}
 	if (err->native_code != 0) {
-		fields[count++] = (bus_log_field)BUS_LOG_I("native_code", err->native_code);
+		fields[count++] =
+			(bus_log_field)BUS_LOG_I("native_code", err->native_code);
 	}
 	if (err->sqlstate[0] != '\0') {
-		fields[count++] = (bus_log_field)BUS_LOG_S("sqlstate", bus_str_from(err->sqlstate));
+		fields[count++] =
+			(bus_log_field)BUS_LOG_S("sqlstate", bus_str_from(err->sqlstate));
 	}
 	if (err->constraint[0] != '\0') {
-		fields[count++] =
-			(bus_log_field)BUS_LOG_S("constraint", bus_str_from(err->constraint));
+		fields[count++] = (bus_log_field)BUS_LOG_S("constraint",
+							   bus_str_from(err->constraint));
 	}
 	fields[count] = (bus_log_field)BUS_LOG_S("error", bus_str_from(err->text));
 	bus_log(level, message, fields);

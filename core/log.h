@@ -26,10 +26,14 @@ typedef struct bus_log_field {
 	int64_t integer;
 } bus_log_field;
 
-#define BUS_LOG_S(field_name, str) \
-	{ .name = (field_name), .kind = BUS_LOG_TEXT, .text = (str) }
-#define BUS_LOG_I(field_name, value) \
-	{ .name = (field_name), .kind = BUS_LOG_INT, .integer = (value) }
+#define BUS_LOG_S(field_name, str)                                                       \
+	{                                                                                \
+		.name = (field_name), .kind = BUS_LOG_TEXT, .text = (str)                \
+	}
+#define BUS_LOG_I(field_name, value)                                                     \
+	{                                                                                \
+		.name = (field_name), .kind = BUS_LOG_INT, .integer = (value)            \
+	}
 
 /* Once at start: the process's role ("worker deploy") and the least level written. */
 void bus_log_init(const char *role, bus_log_level least, const bus_clock *clock);
@@ -49,8 +53,9 @@ bool bus_log_level_parse(bus_str text, bus_log_level *ret_level);
 void bus_log(bus_log_level level, const char *message, const bus_log_field *fields);
 
 /* The usual call: BUS_LOG(BUS_LOG_INFO, "assigned", BUS_LOG_I("partition", p)); */
-#define BUS_LOG(level, message, ...) \
-	bus_log(level, message, (const bus_log_field[]){ __VA_ARGS__ __VA_OPT__(, ) { 0 } })
+#define BUS_LOG(level, message, ...)                                                     \
+	bus_log(level, message,                                                          \
+		(const bus_log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 
 /* A line with status, origin, native code, SQLSTATE and text of err. */
 void bus_log_error(bus_log_level level, const char *message, const bus_error *err);

@@ -17,9 +17,9 @@ typedef enum bus_column_type {
 	BUS_COL_JSON,  /* bus_str, jsonb, sent as text; NULL: data == NULL */
 	BUS_COL_BYTES, /* bus_str, bytea;      NULL: data == NULL */
 	BUS_COL_INT8,  /* int64_t, bigint;     NULL: BUS_INT_NULL */
-	BUS_COL_TIME,  /* int64_t, microseconds since 1970, timestamptz; NULL: BUS_INT_NULL */
-	BUS_COL_BOOL,  /* bool, boolean;       never NULL */
-	BUS_COL_UUID,  /* bus_uuid, uuid;      never NULL */
+	BUS_COL_TIME, /* int64_t, microseconds since 1970, timestamptz; NULL: BUS_INT_NULL */
+	BUS_COL_BOOL, /* bool, boolean;       never NULL */
+	BUS_COL_UUID, /* bus_uuid, uuid;      never NULL */
 } bus_column_type;
 
 #define BUS_INT_NULL INT64_MIN
@@ -39,7 +39,9 @@ typedef struct bus_row_type {
 	size_t key_count; /* leading columns that make the primary key; TEXT or INT8 */
 } bus_row_type;
 
-#define BUS_COLUMN(row_struct, member, column_type) \
-	{ #member, column_type, offsetof(row_struct, member) }
+#define BUS_COLUMN(row_struct, member, column_type)                                      \
+	{                                                                                \
+#member, column_type, offsetof(row_struct, member)                       \
+	}
 
 #endif

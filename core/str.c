@@ -26,7 +26,8 @@ busp_utf8_next(bus_str text, size_t at, uint32_t *ret_code)
 	}
 	size_t len = b[0] >= 0xc2 && b[0] <= 0xdf ? 2 :
 		     b[0] >= 0xe0 && b[0] <= 0xef ? 3 :
-		     b[0] >= 0xf0 && b[0] <= 0xf4 ? 4 : 0;
+		     b[0] >= 0xf0 && b[0] <= 0xf4 ? 4 :
+						    0;
 	if (len == 0) {
 		return 0;
 	}

@@ -5,8 +5,8 @@
 #define BUS_CORE_VERDICT_H
 
 typedef enum bus_verdict {
-	BUS_APPLIED,  /* state says so now */
-	BUS_IGNORED,  /* right, but without effect; the reason is stored */
+	BUS_APPLIED, /* state says so now */
+	BUS_IGNORED, /* right, but without effect; the reason is stored */
 	BUS_REJECTED, /* can never be applied; a dead letter holds its bytes and the cause */
 	BUS_REROUTED, /* away from its home partition; sent home through the outbox */
 	BUS_VERDICT_COUNT,

@@ -206,7 +206,7 @@ static bus_status
 busp_publication_check(const bus_publication *publication, const busp_target *target,
 		       int32_t *ret_partition, bus_error *err)
 {
-	size_t bytes = busp_record_bytes(&publication->record);
+	size_t bytes = bus_record_bytes(&publication->record);
 	int32_t partition = publication->partition;
 
 	if (partition == BUS_PARTITION_HOME) {

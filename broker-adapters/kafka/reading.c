@@ -157,7 +157,7 @@ busp_take(busp_consumer *consumer, rd_kafka_message_t *message,
 		return true;
 	}
 	bus_record record = busp_record_of(consumer, message);
-	size_t bytes = busp_record_bytes(&record);
+	size_t bytes = bus_record_bytes(&record);
 	size_t at = consumer->message_count;
 
 	if (at > 0 && consumer->bytes + bytes > limit->bytes_max) {

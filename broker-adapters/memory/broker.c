@@ -150,7 +150,7 @@ int64_t
 busp_mem_log_append(busp_log *log, const bus_record *record, int64_t timestamp_ms)
 {
 	size_t headers_bytes = record->header_count * sizeof(bus_header);
-	size_t bytes = busp_record_bytes(record);
+	size_t bytes = bus_record_bytes(record);
 	busp_logged *logged =
 		busp_adapter_alloc(1, sizeof(*logged) + headers_bytes + bytes + 1);
 	bus_header *headers = (bus_header *)(logged + 1);

@@ -205,11 +205,11 @@ busp_memory_append(busp_memory *self, bus_publication *publication, bus_error *e
 	if (log == NULL) {
 		return BUS_E_FATAL;
 	}
-	if (busp_record_bytes(&publication->record) > BUSP_RECORD_BYTES_MAX) {
+	if (bus_record_bytes(&publication->record) > BUSP_RECORD_BYTES_MAX) {
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
 				     "publish to %s: a record of %zu bytes, at most %u",
 				     publication->topic,
-				     busp_record_bytes(&publication->record),
+				     bus_record_bytes(&publication->record),
 				     BUSP_RECORD_BYTES_MAX);
 	}
 	publication->outcome = BUS_OUTCOME_DURABLE;

@@ -159,9 +159,8 @@ on_rollback_requested(bus_fold *fold, const bus_event *event, const json_t *data
 	}
 	int64_t target = bus_json_int(data, "to_release", deployment->previous_release);
 	if (target == BUS_INT_NULL) {
-		return refuse(fold,
-			      BUS_STR("no release succeeded before the current one; "
-				      "name one with to_release"));
+		return refuse(fold, BUS_STR("no release succeeded before the current one; "
+					    "name one with to_release"));
 	}
 	if (bus_fold_get(fold, &bus_release_table, &(bus_release_row){ .number = target },
 			 &found) == BUS_WAIT) {

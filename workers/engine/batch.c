@@ -89,16 +89,6 @@ decide(item *it, bus_verdict verdict, bus_cause cause, bus_str detail)
 	it->detail = detail;
 }
 
-static size_t
-record_bytes(const bus_record *record)
-{
-	size_t bytes = record->key.len + record->value.len;
-	for (size_t i = 0; i < record->header_count; i++) {
-		bytes += record->headers[i].name.len + record->headers[i].value.len;
-	}
-	return bytes;
-}
-
 static void
 decode(batch *b, item *it)
 {
@@ -113,10 +103,10 @@ decode(batch *b, item *it)
 		it->identity = bus_identity_key(event->source, event->id);
 		it->digest = bus_record_digest(it->record, context->hasher, b->arena);
 	}
-	if (record_bytes(it->record) > BUS_EVENT_BYTES_MAX) {
+	if (bus_record_bytes(it->record) > BUS_EVENT_BYTES_MAX) {
 		decide(it, BUS_REJECTED, BUS_CAUSE_TOO_LARGE,
 		       bus_arena_printf(b->arena, "the event has %zu bytes, the limit is %u",
-					record_bytes(it->record), BUS_EVENT_BYTES_MAX));
+					bus_record_bytes(it->record), BUS_EVENT_BYTES_MAX));
 	} else if (status != BUS_OK) {
 		decide(it, BUS_REJECTED, cause,
 		       bus_arena_str(b->arena, bus_str_from(err.text)));

@@ -16,8 +16,10 @@ typedef struct bus_stamp {
 /* The last three columns of every table; the row's struct has a member `stamp`. */
 #define BUS_STAMP_COLUMNS(row_struct)                                                    \
 	{ "event_source", BUS_COL_TEXT, offsetof(row_struct, stamp.event_source) },      \
-	{ "event_id", BUS_COL_TEXT, offsetof(row_struct, stamp.event_id) },              \
-	{ "updated_at", BUS_COL_TIME, offsetof(row_struct, stamp.updated_at) }
+		{ "event_id", BUS_COL_TEXT, offsetof(row_struct, stamp.event_id) },      \
+	{                                                                                \
+		"updated_at", BUS_COL_TIME, offsetof(row_struct, stamp.updated_at)       \
+	}
 
 static inline bus_stamp
 bus_stamp_of(const bus_event *event)

@@ -69,19 +69,6 @@ const bus_row_type bus_route_target_table = {
 	.key_count = 5,
 };
 
-/* The host in lower case: to DNS, Shop.Example.com and shop.example.com are one. */
-static bus_str
-host_of(bus_fold *fold, const json_t *data)
-{
-	bus_str host = bus_json_str(data, "host");
-	char *lower = bus_arena_alloc(bus_fold_arena(fold), host.len + 1);
-	for (size_t i = 0; i < host.len; i++) {
-		char c = host.data[i];
-		lower[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-	}
-	return (bus_str){ lower, host.len };
-}
-
 /* What is wrong with a set of targets; absent if nothing is. */
 static bus_str
 check_targets(bus_fold *fold, const json_t *targets)
@@ -152,7 +139,7 @@ on_change_requested(bus_fold *fold, const bus_event *event, const json_t *data)
 	bus_route_row route = {
 		.tenant = event->tenant,
 		.app = event->subject,
-		.host = host_of(fold, data),
+		.host = bus_json_str(data, "host"),
 		.applied_version = BUS_INT_NULL,
 	};
 	const json_t *targets = json_object_get(data, "targets");
@@ -193,7 +180,7 @@ version_of(bus_fold *fold, const json_t *data, bus_route_version_row *ret_row,
 	   bus_verdict *ret_verdict)
 {
 	bus_route_version_row key = {
-		.host = host_of(fold, data),
+		.host = bus_json_str(data, "host"),
 		.version = bus_json_int(data, "version", 0),
 	};
 	const void *found;
