@@ -108,6 +108,20 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION busline.ledger_partitions_ensure TO busline_worker;
 
+-- The same for a session of any role: one that may not make partitions does nothing. A query
+-- with CASE would not do: the right to a function is asked for before the branch is chosen.
+CREATE FUNCTION busline.session_partitions(months_ahead int) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF has_function_privilege('busline.ledger_partitions_ensure(int)', 'EXECUTE') THEN
+		RETURN busline.ledger_partitions_ensure(months_ahead);
+	END IF;
+	RETURN 0;
+END
+$$;
+GRANT EXECUTE ON FUNCTION busline.session_partitions
+   TO busline_migrator, busline_worker, busline_gateway, busline_auditor;
+
 -- By the parent only; a partition has no grants of its own.
 GRANT SELECT, INSERT ON busline.ledger TO busline_worker;
 GRANT SELECT ON busline.ledger TO busline_gateway, busline_auditor;
