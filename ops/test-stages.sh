@@ -64,6 +64,7 @@ build() {
 }
 
 python=build/venv/bin/python
+pytest_s=2400 # all tests of a stage; each waits with deadlines of its own
 
 python_packages() {
 	local wanted
@@ -114,7 +115,7 @@ run_ctest() {
 run_pytest() {
 	local report=$out/$name.xml rc=0
 	rm -f "$report"
-	BUSLINE_BIN=$root/$1 "$python" -m pytest -c tests/pytest.ini -v --tb=short -p no:cacheprovider \
+	BUSLINE_BIN=$root/$1 timeout --kill-after=30 "$pytest_s" "$python" -m pytest -c tests/pytest.ini -v --tb=short -p no:cacheprovider \
 		--junit-xml="$report" "${@:2}" || rc=$?
 	if [ -f "$report" ]; then
 		# shellcheck disable=SC2046 # two words
