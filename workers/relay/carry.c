@@ -2,12 +2,12 @@
  * carry.c - one batch of the outbox: read, publish, settle
  *
  * DESIGN
- * Rows of a stream are published in their order and count as published up to the first that
- * is not durable; that one and all after it are sent again, and workers recognise by their
- * ids those that were in the topic already. A stream that fails is held: it is left out of
- * reading until its back-off ends, and then only its first row is sent until that one
- * arrives, so that a row nobody will ever take costs one attempt now and then, and the rows
- * behind it are not sent over and over.
+ * Rows of a stream are published in their order and count as published up to the first
+ * that is not durable; that one and all after it are sent again, and workers recognise by
+ * their ids those that were in the topic already. A stream that fails is held: it is left
+ * out of reading until its back-off ends, and then only its first row is sent until that
+ * one arrives, so that a row nobody will ever take costs one attempt now and then, and the
+ * rows behind it are not sent over and over.
  */
 #include "workers/relay/relay.h"
 
@@ -127,21 +127,6 @@ report(busp_relay_stream *stream, const bus_outbox_row *row, const bus_error *er
 		BUS_LOG_S("cause", bus_str_from(err->text)));
 }
 
-/* Opens the incident of a row that will not get further by itself, or counts it again. */
-static bus_status
-open_incident(busp_relay *relay, const char *kind, const bus_outbox_row *row,
-	      bus_str detail, bus_error *err)
-{
-	bus_incident incident = {
-		.kind = kind,
-		.topic = bus_arena_str(relay->arena, row->topic).data,
-		.partition = BUS_PARTITION_HOME,
-		.offset = row->seq,
-		.detail = detail,
-	};
-	return bus_store_incident(relay->store, &incident, err);
-}
-
 /* ---- reading ---- */
 
 static bus_status
@@ -180,8 +165,8 @@ typedef struct parcel {
 } parcel;
 
 /*
- * Which rows are sent now: all of a stream that flows, the first of one that is held. A
- * number that is missing means that a promise was lost: nothing behind it is sent.
+ * Which rows are sent now: all of a stream that flows, the first of one that is held. That
+ * no number is missing between the rows is the store's promise.
  */
 static bus_status
 choose(busp_relay *relay, const bus_outbox_row *rows, size_t count, parcel *ret_parcels,
@@ -189,7 +174,6 @@ choose(busp_relay *relay, const bus_outbox_row *rows, size_t count, parcel *ret_
 {
 	size_t chosen = 0;
 	busp_relay_stream *stream = NULL;
-	int64_t expected = 0; /* number of the stream's next row; 0: no more of it */
 	for (size_t i = 0; i < count; i++) {
 		const bus_outbox_row *row = &rows[i];
 		bool first = i == 0 || rows[i - 1].stream != row->stream;
@@ -198,29 +182,10 @@ choose(busp_relay *relay, const bus_outbox_row *rows, size_t count, parcel *ret_
 			if (status != BUS_OK) {
 				return status;
 			}
-			expected = stream->published_seq + 1;
 		}
-		if (expected == 0) {
-			continue;
+		if (first || !stream->held) {
+			ret_parcels[chosen++] = (parcel){ .row = row, .first = first };
 		}
-		if (row->seq != expected) {
-			bus_str detail = bus_arena_printf(
-				relay->arena,
-				"outbox stream %d goes from %" PRId64 " to %" PRId64
-				": the rows between are lost; its cause's topic holds the "
-				"events that promised them",
-				row->stream, expected - 1, row->seq);
-			expected = 0;
-			hold(relay, stream);
-			bus_status status =
-				open_incident(relay, "outbox-gap", row, detail, err);
-			if (status != BUS_OK) {
-				return status;
-			}
-			continue;
-		}
-		ret_parcels[chosen++] = (parcel){ .row = row, .first = first };
-		expected = stream->held ? 0 : expected + 1;
 	}
 	*ret_count = chosen;
 	return BUS_OK;
@@ -263,6 +228,26 @@ count_published(busp_relay *relay, busp_relay_stream *stream, const bus_outbox_r
 	stream->published_seq = last->seq;
 }
 
+/* Opens the incident of a row that will not get further by itself, or counts it again. */
+static bus_status
+open_incident(busp_relay *relay, const bus_outbox_row *row, const bus_error *cause,
+	      bus_error *err)
+{
+	bus_incident incident = {
+		.kind = "relay-refused",
+		.topic = bus_arena_str(relay->arena, row->topic).data,
+		.partition = BUS_PARTITION_HOME,
+		.offset = row->seq,
+		.detail = bus_arena_printf(
+			relay->arena,
+			"the broker refuses outbox row %d/%" PRId64
+			" (stream/seq) for topic %.*s: %s; the rows behind it wait until "
+			"the broker takes it",
+			row->stream, row->seq, BUS_STR_ARG(row->topic), cause->text),
+	};
+	return bus_store_incident(relay->store, &incident, err);
+}
+
 /* The row alone: the answer of a whole batch does not say whose fault it was. */
 static bus_status
 send_alone(busp_relay *relay, busp_relay_stream *stream, const bus_outbox_row *row,
@@ -278,17 +263,7 @@ send_alone(busp_relay *relay, busp_relay_stream *stream, const bus_outbox_row *r
 		return BUS_OK;
 	}
 	report(stream, row, &cause);
-	if (status != BUS_E_FATAL) {
-		return BUS_OK;
-	}
-	return open_incident(relay, "relay-refused", row,
-			     bus_arena_printf(relay->arena,
-					      "the broker refuses outbox row %d/%" PRId64
-					      " for topic %.*s: %s; the rows behind it wait "
-					      "until it is taken",
-					      row->stream, row->seq,
-					      BUS_STR_ARG(row->topic), cause.text),
-			     err);
+	return status == BUS_E_FATAL ? open_incident(relay, row, &cause, err) : BUS_OK;
 }
 
 /* The rows of one stream that are not durable: hold it, and find out why. */

@@ -4,16 +4,16 @@
  * DESIGN
  * One loop, one thread: lease, read, publish, mark, wait. Reading goes on from what was
  * published, not from what was marked, so that marks (a commit each) are few: at most one
- * in MARK_MS, and one when there is nothing else to do. Between a publication and its mark
- * a relay may die; the next one sends those rows again, and workers know them by their ids.
+ * in MARK_MS. Between a publication and its mark a relay may die; the next one sends those
+ * rows again, and workers know them by their ids.
  *
  * A relay that has lost its lease without knowing still publishes for a moment. That cannot
- * turn the order of a key around: it and its successor both publish the rows of a stream in
- * order without a gap, from marks at which all before was published, so what is in the topic
- * first of either is always a beginning of the stream.
+ * turn the order of a key around: it and its successor both publish the rows of a stream
+ * in order without a gap, from marks at which all before was published, so what is in the
+ * topic first of either is always a beginning of the stream.
  *
- * Whatever goes wrong with the store has one answer: forget the streams, connect again, take
- * the lease, go on from the marks.
+ * Whatever goes wrong with the store has one answer: forget the streams, connect again,
+ * take the lease, go on from the marks.
  */
 #include "workers/relay/handler.h"
 
@@ -51,7 +51,7 @@ stopping(const busp_relay *relay)
 
 /* ---- the lease ---- */
 
-/* Everything known of the streams: PostgreSQL's marks are the truth again. */
+/* Forgets what is known of the streams: PostgreSQL's marks are the truth again. */
 static void
 forget(busp_relay *relay)
 {
@@ -69,6 +69,9 @@ lose_lease(busp_relay *relay, bus_str holder)
 	}
 	relay->epoch = 0;
 	forget(relay);
+	if (relay->listening) {
+		bus_store_disconnect(relay->store);
+	}
 }
 
 /* Takes or renews the lease; waits a while if it is another's. */
@@ -154,12 +157,15 @@ rotate(busp_relay *relay, bus_error *err)
 	return status;
 }
 
-static bool
-mark_due(const busp_relay *relay, bool idle)
+/* When what is published must be marked; INT64_MAX if all is. */
+static int64_t
+mark_ms(const busp_relay *relay)
 {
-	return relay->unmarked > 0 &&
-	       (idle || relay->unmarked >= relay->batch_rows ||
-		busp_relay_now(relay) >= relay->unmarked_ms + MARK_MS);
+	if (relay->unmarked == 0) {
+		return INT64_MAX;
+	}
+	return relay->unmarked >= relay->batch_rows ? INT64_MIN :
+						      relay->unmarked_ms + MARK_MS;
 }
 
 static bool
@@ -172,34 +178,42 @@ rotate_due(const busp_relay *relay)
 
 /* ---- the loop ---- */
 
+/* Connected, with the lease, and listening: BUS_OK with epoch 0 if it is another's. */
 static bus_status
-open_store(busp_relay *relay, bus_error *err)
+get_ready(busp_relay *relay, bus_error *err)
 {
-	if (bus_store_connected(relay->store) && relay->listening) {
-		return BUS_OK;
+	bus_status status = BUS_OK;
+	if (!bus_store_connected(relay->store)) {
+		relay->listening = false;
+		status = bus_service_connect(relay->service, relay->store, err);
 	}
-	relay->listening = false;
-	bus_status status = bus_service_connect(relay->service, relay->store, err);
-	if (status != BUS_OK) {
-		return status;
+	if (status == BUS_OK &&
+	    (relay->epoch == 0 || busp_relay_now(relay) >= renew_ms(relay))) {
+		status = take_lease(relay, err);
 	}
-	/* Before the first read: what is committed after it comes with a notification. */
-	status = bus_store_listen(relay->store, CHANNEL, err);
-	relay->listening = status == BUS_OK;
+	/* Before the first read: what is committed after it comes with a notification. Not
+	 * while standing by, when nobody would take the notifications out. */
+	if (status == BUS_OK && relay->epoch != 0 && !relay->listening) {
+		status = bus_store_listen(relay->store, CHANNEL, err);
+		relay->listening = status == BUS_OK;
+	}
 	return status;
 }
 
-/* Sleeps until there may be something to do. */
+/* Sleeps until there may be something to do; takes out what notifications there are. */
 static bus_status
-wait(busp_relay *relay, bus_error *err)
+wait(busp_relay *relay, bool idle, bus_error *err)
 {
-	int64_t until_ms = busp_relay_now(relay) + relay->poll_ms;
-	int64_t due_ms = busp_relay_due_ms(relay);
-	until_ms = due_ms < until_ms ? due_ms : until_ms;
-	until_ms = renew_ms(relay) < until_ms ? renew_ms(relay) : until_ms;
-	int64_t wait_ms = until_ms - busp_relay_now(relay);
-	if (wait_ms <= 0) {
-		return BUS_OK;
+	const int64_t reasons[] = { busp_relay_due_ms(relay), renew_ms(relay),
+				    mark_ms(relay) };
+	int64_t wait_ms = idle ? relay->poll_ms : 0;
+	int64_t now_ms = busp_relay_now(relay);
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (reasons[i] <= now_ms) {
+			wait_ms = 0;
+		} else if (reasons[i] - now_ms < wait_ms) {
+			wait_ms = reasons[i] - now_ms;
+		}
 	}
 	bool notified;
 	return bus_store_wait(relay->store, (int)wait_ms, &notified, err);
@@ -209,38 +223,45 @@ wait(busp_relay *relay, bus_error *err)
 static bus_status
 turn(busp_relay *relay, bus_error *err)
 {
-	bus_status status = open_store(relay, err);
-	if (status != BUS_OK) {
+	bus_status status = get_ready(relay, err);
+	if (status != BUS_OK || relay->epoch == 0) {
 		return status;
-	}
-	if (relay->epoch == 0 || busp_relay_now(relay) >= renew_ms(relay)) {
-		status = take_lease(relay, err);
-		if (status != BUS_OK || relay->epoch == 0) {
-			return status;
-		}
 	}
 	size_t rows = 0;
 	status = busp_relay_carry(relay, &rows, err);
-	if (status == BUS_OK && mark_due(relay, rows == 0)) {
+	if (status == BUS_OK && busp_relay_now(relay) >= mark_ms(relay)) {
 		status = mark(relay, err);
 	}
 	if (status == BUS_OK && rotate_due(relay)) {
 		status = rotate(relay, err);
 	}
-	if (status == BUS_OK && rows == 0) {
-		status = wait(relay, err);
-	}
-	return status;
+	return status == BUS_OK ? wait(relay, rows == 0, err) : status;
+}
+
+/*
+ * Does the lease still have our epoch? If not, what looked like a broken outbox may only be
+ * the work of the relay that has it now: it has emptied tables we have not read yet.
+ */
+static bool
+still_ours(busp_relay *relay)
+{
+	bus_error err = BUS_ERROR_INIT;
+	bus_lease lease = { 0 };
+	return relay->epoch == 0 || !bus_store_connected(relay->store) ||
+	       bus_store_lease(relay->store, LEASE, relay->holder, relay->lease_ms,
+			       relay->epoch, &lease, &err) != BUS_OK ||
+	       lease.epoch == relay->epoch;
 }
 
 /* After a turn that failed: BUS_OK if it makes sense to go on. */
 static bus_status
 recover(busp_relay *relay, const bus_error *err)
 {
-	if (err->status == BUS_E_FATAL) {
+	if (err->status == BUS_E_FATAL && still_ours(relay)) {
 		return BUS_E_FATAL;
 	}
-	if (strcmp(err->sqlstate, BUS_SQLSTATE_FENCED) == 0) {
+	if (err->status == BUS_E_FATAL ||
+	    strcmp(err->sqlstate, BUS_SQLSTATE_FENCED) == 0) {
 		lose_lease(relay, BUS_STR("another relay"));
 		return BUS_OK;
 	}
