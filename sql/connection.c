@@ -20,8 +20,8 @@ static const struct {
 	const char *keyword;
 	const char *value;
 } connection_defaults[] = {
-	{ "connect_timeout", "3" },	{ "keepalives_idle", "5" },
-	{ "keepalives_interval", "3" }, { "keepalives_count", "3" },
+	{ "connect_timeout", "3" },      { "keepalives_idle", "5" },
+	{ "keepalives_interval", "3" },  { "keepalives_count", "3" },
 	{ "tcp_user_timeout", "10000" }, { "gssencmode", "disable" },
 };
 #define DEFAULTS_COUNT (sizeof(connection_defaults) / sizeof(connection_defaults[0]))
@@ -44,15 +44,17 @@ bus_store_create(const bus_store_options *options)
 	store->url = copy_of(options->url != NULL ? options->url : "");
 	store->role = copy_of(options->role != NULL ? options->role : "");
 	store->application_name =
-		copy_of(options->application_name != NULL ? options->application_name : "busline");
+		copy_of(options->application_name != NULL ? options->application_name :
+							    "busline");
 	store->deadline_ms = options->deadline_ms > 0 ? options->deadline_ms : 1;
 	store->durable = options->durable;
 	store->clock = options->clock != NULL ? options->clock : bus_clock_system();
 	store->generation = 1;
 	store->prepared = calloc(busp_query_count() + 1, sizeof(*store->prepared));
 	store->arena = bus_arena_create(BUSP_ARENA_CHUNK);
-	if (store->url == NULL || store->role == NULL || store->application_name == NULL ||
-	    store->prepared == NULL || store->arena == NULL) {
+	if (store->url == NULL || store->role == NULL ||
+	    store->application_name == NULL || store->prepared == NULL ||
+	    store->arena == NULL) {
 		bus_store_destroy(store);
 		return NULL;
 	}
@@ -73,7 +75,8 @@ bus_store_destroy(bus_store *store)
 	free(store->application_name);
 	free(store->role);
 	if (store->url != NULL) {
-		explicit_bzero(store->url, strlen(store->url)); /* it may hold a password */
+		explicit_bzero(store->url,
+			       strlen(store->url)); /* it may hold a password */
 	}
 	free(store->url);
 	free(store);
@@ -127,7 +130,8 @@ static void
 refusal_sqlstate(const char *message, char ret_sqlstate[BUS_SQLSTATE_LEN + 1])
 {
 	ret_sqlstate[0] = '\0';
-	for (const char *at = strstr(message, ":  "); at != NULL; at = strstr(at + 1, ":  ")) {
+	for (const char *at = strstr(message, ":  "); at != NULL;
+	     at = strstr(at + 1, ":  ")) {
 		size_t len = strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 		if (len == BUS_SQLSTATE_LEN && at[3 + len] == ':') {
 			memcpy(ret_sqlstate, at + 3, BUS_SQLSTATE_LEN);
@@ -142,8 +146,9 @@ open_failed(bus_store *store, bus_error *err)
 	char sqlstate[BUS_SQLSTATE_LEN + 1];
 	const char *message = PQerrorMessage(store->conn);
 	refusal_sqlstate(message, sqlstate);
-	bus_status status = sqlstate[0] == '\0' ? BUS_E_RETRY
-						: busp_status_of(sqlstate, BUSP_IN_CONNECT);
+	bus_status status = sqlstate[0] == '\0' ?
+				    BUS_E_RETRY :
+				    busp_status_of(sqlstate, BUSP_IN_CONNECT);
 	if (err != NULL && err->status == BUS_OK) {
 		memcpy(err->sqlstate, sqlstate, sizeof(sqlstate));
 		bus_error_set(err, status, BUSP_ORIGIN, 0, "cannot connect: %.*s",
@@ -160,7 +165,8 @@ open_start(bus_store *store, bus_error *err)
 	char *message = NULL;
 	PQconninfoOption *given = PQconninfoParse(store->url, &message);
 	if (given == NULL) {
-		bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "the database URL is wrong: %s",
+		bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+			      "the database URL is wrong: %s",
 			      message != NULL ? message : "out of memory");
 		PQfreemem(message);
 		return NULL;
@@ -178,7 +184,8 @@ open_start(bus_store *store, bus_error *err)
 			continue;
 		}
 		assert(count + 4 < KEYWORDS_MAX);
-		several_hosts |= strncmp(o->keyword, "host", 4) == 0 && strchr(o->val, ',') != NULL;
+		several_hosts |= strncmp(o->keyword, "host", 4) == 0 &&
+				 strchr(o->val, ',') != NULL;
 		keywords[count] = o->keyword; /* a later one of the same name wins */
 		values[count++] = o->val;
 	}
@@ -193,7 +200,8 @@ open_start(bus_store *store, bus_error *err)
 	PGconn *conn = PQconnectStartParams(keywords, values, 0);
 	PQconninfoFree(given);
 	if (conn == NULL) {
-		bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "out of memory connecting");
+		bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+			      "out of memory connecting");
 	}
 	return conn;
 }
@@ -241,7 +249,8 @@ busp_open(bus_store *store, bus_error *err)
 	}
 	PQsetErrorVerbosity(store->conn, PQERRORS_DEFAULT);
 	int bytes = SEND_BUFFER_BYTES;
-	(void)setsockopt(PQsocket(store->conn), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	(void)setsockopt(PQsocket(store->conn), SOL_SOCKET, SO_SNDBUF, &bytes,
+			 sizeof(bytes));
 	if (PQsetnonblocking(store->conn, 1) != 0) {
 		return open_failed(store, err);
 	}
@@ -257,7 +266,8 @@ busp_flush(bus_store *store, bus_error *err)
 		if (left == 0) {
 			return BUS_OK;
 		}
-		busp_waited waited = left < 0 ? BUSP_BROKEN : busp_wait(store, true, deadline);
+		busp_waited waited =
+			left < 0 ? BUSP_BROKEN : busp_wait(store, true, deadline);
 		if (waited == BUSP_READY) {
 			/* Read too: a server that cannot get rid of its answers stops reading. */
 			if (PQconsumeInput(store->conn) != 1) {
@@ -267,10 +277,11 @@ busp_flush(bus_store *store, bus_error *err)
 			}
 		}
 		if (waited == BUSP_BROKEN || waited == BUSP_TIMED_OUT) {
-			return bus_error_set(err, BUS_E_UNKNOWN, BUSP_ORIGIN, 0,
-					     waited == BUSP_BROKEN
-						     ? "connection lost while sending"
-						     : "the server took nothing within the deadline");
+			return bus_error_set(
+				err, BUS_E_UNKNOWN, BUSP_ORIGIN, 0,
+				waited == BUSP_BROKEN ?
+					"connection lost while sending" :
+					"the server took nothing within the deadline");
 		}
 	}
 }
@@ -288,11 +299,11 @@ busp_plain_result(bus_store *store, const char *what, int64_t deadline_ms,
 			    (waited == BUSP_READY && PQconsumeInput(store->conn) != 1)) {
 				PQclear(last);
 				bus_store_disconnect(store);
-				return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0,
-						     "%s: %s", what,
-						     waited == BUSP_TIMED_OUT
-							     ? "no answer within the deadline"
-							     : "connection lost");
+				return bus_error_set(
+					err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: %s", what,
+					waited == BUSP_TIMED_OUT ?
+						"no answer within the deadline" :
+						"connection lost");
 			}
 		}
 		PGresult *result = PQgetResult(store->conn);
@@ -308,9 +319,11 @@ busp_plain_result(bus_store *store, const char *what, int64_t deadline_ms,
 		last = result;
 	}
 	if (last == NULL || PQresultStatus(last) == PGRES_FATAL_ERROR) {
-		bus_status status = last == NULL
-			? bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: no result", what)
-			: busp_error_result(err, last, BUSP_IN_CONNECT, what);
+		bus_status status =
+			last == NULL ?
+				bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0,
+					      "%s: no result", what) :
+				busp_error_result(err, last, BUSP_IN_CONNECT, what);
 		PQclear(last);
 		return status;
 	}
@@ -319,19 +332,21 @@ busp_plain_result(bus_store *store, const char *what, int64_t deadline_ms,
 }
 
 bus_status
-busp_plain(bus_store *store, const char *query, const busp_params *params, int64_t deadline_ms,
-	   PGresult **ret_result, bus_error *err)
+busp_plain(bus_store *store, const char *query, const busp_params *params,
+	   int64_t deadline_ms, PGresult **ret_result, bus_error *err)
 {
 	const char *values[BUSP_PARAMS_MAX];
 	size_t file = busp_query_find(query);
 	assert(file != SIZE_MAX);
 	for (size_t i = 0; i < params->count; i++) {
-		values[i] = params->absent[i] ? NULL : bus_buf_view(&params->bufs[i]).data;
+		values[i] =
+			params->absent[i] ? NULL : bus_buf_view(&params->bufs[i]).data;
 	}
-	if (PQsendQueryParams(store->conn, bus_sql_files[file].data, (int)params->count, NULL,
-			      values, NULL, NULL, 0) != 1) {
+	if (PQsendQueryParams(store->conn, bus_sql_files[file].data, (int)params->count,
+			      NULL, values, NULL, NULL, 0) != 1) {
 		bus_store_disconnect(store);
-		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: cannot send", query);
+		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: cannot send",
+				     query);
 	}
 	bus_status status = busp_flush(store, err);
 	if (status != BUS_OK) {

@@ -26,7 +26,9 @@ static const struct {
 	{ "26000", BUSP_STALE, "no such prepared statement: a pooler, DISCARD ALL" },
 	{ "08", BUSP_LOST, "connection exceptions" },
 	{ "22", BUSP_DATA, "data exceptions: out of range, bad encoding, bad JSON" },
-	{ "23", BUSP_DATA, "constraints (identity_pkey is asked for before)" },
+	{ "23505", BUSP_UNLISTED,
+	  "two rows of one key: nobody else writes them, so a bug" },
+	{ "23", BUSP_DATA, "constraints" },
 	{ "25006", BUSP_TRANSIENT, "read only: a standby now; connect again" },
 	{ "25P03", BUSP_TRANSIENT, "idle in transaction for too long" },
 	{ "40003", BUSP_LOST, "statement completion unknown" },
@@ -98,7 +100,8 @@ busp_error_result(bus_error *err, const PGresult *result, busp_context context,
 	const char *sqlstate = field_of(result, PG_DIAG_SQLSTATE);
 	const char *constraint = field_of(result, PG_DIAG_CONSTRAINT_NAME);
 	/* libpq's own failures have no SQLSTATE: the connection broke. */
-	bus_status status = busp_status_of(sqlstate[0] != '\0' ? sqlstate : "08006", context);
+	bus_status status =
+		busp_status_of(sqlstate[0] != '\0' ? sqlstate : "08006", context);
 	if (context == BUSP_IN_UNIT && strcmp(sqlstate, "23505") == 0 &&
 	    strstr(constraint, "identity_pkey") != NULL) {
 		status = BUS_E_ABORT;
@@ -116,8 +119,8 @@ busp_error_result(bus_error *err, const PGresult *result, busp_context context,
 	}
 	snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
 	snprintf(err->constraint, sizeof(err->constraint), "%s", constraint);
-	return bus_error_set(err, status, BUSP_ORIGIN, (int)PQresultStatus(result), "%s: %s",
-			     what, message);
+	return bus_error_set(err, status, BUSP_ORIGIN, (int)PQresultStatus(result),
+			     "%s: %s", what, message);
 }
 
 bool

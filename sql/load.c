@@ -58,15 +58,16 @@ columns_check(const bus_row_type *type, const PGresult *rows, bus_error *err)
 {
 	if ((size_t)PQnfields(rows) != type->column_count) {
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-				     "%s_load gives %d columns, the row type has %zu", type->name,
-				     PQnfields(rows), type->column_count);
+				     "%s_load gives %d columns, the row type has %zu",
+				     type->name, PQnfields(rows), type->column_count);
 	}
 	for (size_t i = 0; i < type->column_count; i++) {
 		if (PQftype(rows, (int)i) != result_oid(type->columns[i].type) ||
 		    strcmp(PQfname(rows, (int)i), type->columns[i].name) != 0) {
-			return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-					     "%s_load: column %zu is not %s as the row type says",
-					     type->name, i + 1, type->columns[i].name);
+			return bus_error_set(
+				err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				"%s_load: column %zu is not %s as the row type says",
+				type->name, i + 1, type->columns[i].name);
 		}
 	}
 	return BUS_OK;
@@ -107,7 +108,8 @@ cell_into(const PGresult *rows, int row, int column, bus_column_type type, char 
 
 bus_status
 bus_store_load(bus_store *store, const bus_row_type *type, const void *const *keys,
-	       size_t count, bus_arena *arena, void **ret_rows, size_t *ret_count, bus_error *err)
+	       size_t count, bus_arena *arena, void **ret_rows, size_t *ret_count,
+	       bus_error *err)
 {
 	if (count == 0) {
 		*ret_rows = NULL;
@@ -134,7 +136,8 @@ bus_store_load(bus_store *store, const bus_row_type *type, const void *const *ke
 	for (size_t row = 0; row < found; row++) {
 		for (size_t c = 0; c < type->column_count; c++) {
 			cell_into(rows, (int)row, (int)c, type->columns[c].type,
-				  structs + row * type->size + type->columns[c].offset, arena);
+				  structs + row * type->size + type->columns[c].offset,
+				  arena);
 		}
 	}
 	PQclear(rows);

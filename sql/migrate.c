@@ -42,7 +42,8 @@ migration_describe(const bus_embedded *file, busp_migration_file *ret_texts)
 		snprintf(ret_texts->sha256 + 2 * i, 3, "%02x", digest.bytes[i]);
 	}
 	const char *stem = file->name + 11;
-	snprintf(ret_texts->name, sizeof(ret_texts->name), "%.*s", (int)strcspn(stem, "."), stem);
+	snprintf(ret_texts->name, sizeof(ret_texts->name), "%.*s",
+		 (int)strcspn(stem, "."), stem);
 }
 
 /* One block: the rows, then the texts they point to. */
@@ -57,7 +58,8 @@ busp_migrations_list(bus_store *store, bus_error *err)
 		count += is_migration(file) ? 1 : 0;
 	}
 	assert(count > 0);
-	store->migrations = calloc(count, sizeof(bus_migration) + sizeof(busp_migration_file));
+	store->migrations =
+		calloc(count, sizeof(bus_migration) + sizeof(busp_migration_file));
 	if (store->migrations == NULL) {
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "out of memory");
 	}
@@ -104,20 +106,22 @@ applied_check(bus_store *store, const PGresult *rows, int row, bus_error *err)
 			continue;
 		}
 		if (strcmp(mine->sha256, PQgetvalue(rows, row, 2)) != 0) {
-			return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-					     "migration %s was applied with another content "
-					     "(sha256 %s, this program has %s)",
-					     mine->name, PQgetvalue(rows, row, 2), mine->sha256);
+			return bus_error_set(
+				err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				"migration %s was applied with another content "
+				"(sha256 %s, this program has %s)",
+				mine->name, PQgetvalue(rows, row, 2), mine->sha256);
 		}
 		mine->applied = true;
 		snprintf(mine->applied_at, sizeof(mine->applied_at), "%s",
 			 PQgetvalue(rows, row, 3));
 		return BUS_OK;
 	}
-	return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-			     "the database has migration %s, which this program does not know: "
-			     "use the newer program",
-			     PQgetvalue(rows, row, 1));
+	return bus_error_set(
+		err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+		"the database has migration %s, which this program does not know: "
+		"use the newer program",
+		PQgetvalue(rows, row, 1));
 }
 
 static bus_status
@@ -219,7 +223,8 @@ migrate_all(bus_store *store, bool plan_only, bus_error *err)
 	if (status == BUS_OK) {
 		status = applied_read(store, err);
 	}
-	for (size_t i = 0; status == BUS_OK && !plan_only && i < store->migration_count; i++) {
+	for (size_t i = 0; status == BUS_OK && !plan_only && i < store->migration_count;
+	     i++) {
 		if (!store->migrations[i].applied) {
 			status = migration_apply(store, &store->migrations[i], err);
 		}

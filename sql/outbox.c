@@ -26,8 +26,9 @@ outbox_row(const PGresult *rows, int row, bus_arena *arena, bus_outbox_row *ret_
 	bus_str packed = busp_cell_str(rows, row, 5, arena);
 	ret_row->stream = busp_cell_int4(rows, row, 0);
 	ret_row->seq = busp_cell_int8(rows, row, 1);
-	ret_row->kind = busp_cell_int4(rows, row, 2) == BUS_OUTBOX_REROUTE ? BUS_OUTBOX_REROUTE
-									   : BUS_OUTBOX_FOLLOW_UP;
+	ret_row->kind = busp_cell_int4(rows, row, 2) == BUS_OUTBOX_REROUTE ?
+				BUS_OUTBOX_REROUTE :
+				BUS_OUTBOX_FOLLOW_UP;
 	ret_row->topic = busp_cell_str(rows, row, 3, arena);
 	ret_row->record.key = busp_cell_str(rows, row, 4, arena);
 	ret_row->record.value = busp_cell_str(rows, row, 6, arena);
@@ -82,8 +83,8 @@ bus_store_outbox_read(bus_store *store, const bus_outbox_cursor *cursors, size_t
 }
 
 bus_status
-bus_store_outbox_mark(bus_store *store, int64_t lease_epoch, const bus_outbox_cursor *marks,
-		      size_t count, bus_error *err)
+bus_store_outbox_mark(bus_store *store, int64_t lease_epoch,
+		      const bus_outbox_cursor *marks, size_t count, bus_error *err)
 {
 	busp_params_clear(&store->params);
 	busp_param_int8(&store->params, lease_epoch);
@@ -92,7 +93,8 @@ bus_store_outbox_mark(bus_store *store, int64_t lease_epoch, const bus_outbox_cu
 }
 
 bus_status
-bus_store_outbox_rotate(bus_store *store, int64_t lease_epoch, int *ret_emptied, bus_error *err)
+bus_store_outbox_rotate(bus_store *store, int64_t lease_epoch, int *ret_emptied,
+			bus_error *err)
 {
 	busp_params_clear(&store->params);
 	busp_param_int8(&store->params, lease_epoch);
@@ -131,7 +133,8 @@ bus_store_wait(bus_store *store, int timeout_ms, bool *ret_notified, bus_error *
 	if (!bus_store_connected(store)) {
 		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "not connected");
 	}
-	int64_t deadline = bus_clock_mono_ms(store->clock) + (timeout_ms < 0 ? 0 : timeout_ms);
+	int64_t deadline =
+		bus_clock_mono_ms(store->clock) + (timeout_ms < 0 ? 0 : timeout_ms);
 	for (;;) {
 		if (notifications_take(store->conn)) {
 			*ret_notified = true;
@@ -142,7 +145,8 @@ bus_store_wait(bus_store *store, int timeout_ms, bool *ret_notified, bus_error *
 			continue;
 		}
 		if (waited == BUSP_TIMED_OUT || waited == BUSP_INTERRUPTED) {
-			*ret_notified = false; /* a signal ends the wait too: told to stop */
+			*ret_notified =
+				false; /* a signal ends the wait too: told to stop */
 			return BUS_OK;
 		}
 		busp_lost(store, "connection lost");

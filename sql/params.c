@@ -91,8 +91,8 @@ busp_param_array(busp_params *params, uint32_t element_oid, size_t count)
 {
 	bus_buf *array = param_next(params);
 	char *at = bus_buf_reserve(array, 20);
-	busp_put_be32(at, 1);      /* dimensions */
-	busp_put_be32(at + 4, 1);  /* "may have NULLs": the server looks for itself */
+	busp_put_be32(at, 1);     /* dimensions */
+	busp_put_be32(at + 4, 1); /* "may have NULLs": the server looks for itself */
 	busp_put_be32(at + 8, element_oid);
 	busp_put_be32(at + 12, (uint32_t)count);
 	busp_put_be32(at + 16, 1); /* lower bound */
@@ -210,7 +210,8 @@ busp_param_column(busp_params *params, const bus_column *column, const void *con
 bus_str
 busp_text_safe(bus_str text, bus_arena *arena)
 {
-	if (text.data == NULL || (bus_utf8_valid(text) && memchr(text.data, 0, text.len) == NULL)) {
+	if (text.data == NULL ||
+	    (bus_utf8_valid(text) && memchr(text.data, 0, text.len) == NULL)) {
 		return text;
 	}
 	char *out = bus_arena_alloc(arena, text.len * 3);

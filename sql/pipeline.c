@@ -53,9 +53,10 @@ busp_segments_clear(bus_store *store)
 static const char *
 segment_what(const busp_segment *segment)
 {
-	return segment->answered < BUSP_STATEMENTS_MAX && segment->whats[segment->answered] != NULL
-		? segment->whats[segment->answered]
-		: "end of the transaction";
+	return segment->answered < BUSP_STATEMENTS_MAX &&
+			       segment->whats[segment->answered] != NULL ?
+		       segment->whats[segment->answered] :
+		       "end of the transaction";
 }
 
 static void
@@ -79,8 +80,9 @@ busp_lost(bus_store *store, const char *why)
 			continue;
 		}
 		segment->complete = true;
-		bus_error_set(&segment->error, segment->unit ? BUS_E_UNKNOWN : BUS_E_RETRY,
-			      BUSP_ORIGIN, 0, "%s: %s", segment_what(segment), why);
+		bus_error_set(&segment->error,
+			      segment->unit ? BUS_E_UNKNOWN : BUS_E_RETRY, BUSP_ORIGIN, 0,
+			      "%s: %s", segment_what(segment), why);
 	}
 	PQfinish(store->conn);
 	store->conn = NULL;
@@ -108,19 +110,20 @@ busp_segment_begin(bus_store *store, busp_context context, bus_error *err)
 static bus_status
 not_sent(bus_store *store, busp_segment *segment, const char *query, bus_error *err)
 {
-	return bus_error_set(err, segment->unit ? BUS_E_UNKNOWN : BUS_E_RETRY, BUSP_ORIGIN, 0,
-			     "%s: cannot send: %.*s", query,
+	return bus_error_set(err, segment->unit ? BUS_E_UNKNOWN : BUS_E_RETRY,
+			     BUSP_ORIGIN, 0, "%s: cannot send: %.*s", query,
 			     (int)strcspn(PQerrorMessage(store->conn), "\n"),
 			     PQerrorMessage(store->conn));
 }
 
 bus_status
-busp_segment_prepare(bus_store *store, busp_segment *segment, const char *query, bus_error *err)
+busp_segment_prepare(bus_store *store, busp_segment *segment, const char *query,
+		     bus_error *err)
 {
 	size_t file = busp_query_find(query);
 	if (file == SIZE_MAX) {
-		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "there is no query %s",
-				     query);
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "there is no query %s", query);
 	}
 	if (busp_is_prepared(store, file)) {
 		return BUS_OK;
@@ -153,10 +156,11 @@ busp_segment_send(bus_store *store, busp_segment *segment, const busp_question *
 	int sent;
 	const char *what = "query";
 	if (question->sql != NULL) {
-		sent = PQsendQueryParams(store->conn, question->sql, (int)count, NULL, values,
-					 lengths, formats, result_format);
+		sent = PQsendQueryParams(store->conn, question->sql, (int)count, NULL,
+					 values, lengths, formats, result_format);
 	} else {
-		bus_status status = busp_segment_prepare(store, segment, question->query, err);
+		bus_status status =
+			busp_segment_prepare(store, segment, question->query, err);
 		if (status != BUS_OK) {
 			return status;
 		}
@@ -240,7 +244,8 @@ segment_result(bus_store *store, busp_segment *segment, PGresult *result)
 	case PGRES_COPY_BOTH:
 	case PGRES_SINGLE_TUPLE:
 		bus_error_set(&segment->error, BUS_E_FATAL, BUSP_ORIGIN,
-			      (int)PQresultStatus(result), "%s: an answer of an unexpected kind",
+			      (int)PQresultStatus(result),
+			      "%s: an answer of an unexpected kind",
 			      segment_what(segment));
 		break;
 	}
@@ -280,7 +285,8 @@ all_answered(const busp_segment *segment)
 /* Reads until the segment is complete or, with so_far, all sent of it is answered. When the
  * wait ends without, the connection is given up (last), or the answer is false. */
 static bool
-segment_read(bus_store *store, busp_segment *segment, bool so_far, int64_t wait_ms, bool last)
+segment_read(bus_store *store, busp_segment *segment, bool so_far, int64_t wait_ms,
+	     bool last)
 {
 	int64_t deadline = bus_clock_mono_ms(store->clock) + wait_ms;
 	while (store->conn != NULL) {
@@ -342,8 +348,8 @@ busp_segment_catch_up(bus_store *store, busp_segment *segment, bus_error *err)
 
 /* The answer of a read that was sent, or was not (status). */
 static bus_status
-ask_finish(bus_store *store, busp_segment *segment, bus_status status, PGresult **ret_rows,
-	   bus_error *err)
+ask_finish(bus_store *store, busp_segment *segment, bus_status status,
+	   PGresult **ret_rows, bus_error *err)
 {
 	if (status == BUS_OK) {
 		status = busp_segment_end(store, err);
@@ -379,7 +385,8 @@ busp_ask_all(bus_store *store, busp_context context, const busp_question *questi
 	bus_status status = BUS_OK;
 	for (size_t i = 0; status == BUS_OK && i < count; i++) {
 		if (questions[i].sql == NULL) {
-			status = busp_segment_prepare(store, segment, questions[i].query, err);
+			status = busp_segment_prepare(store, segment, questions[i].query,
+						      err);
 		}
 	}
 	/* A unit in front of us that fails leaves its transaction open and failed. */
@@ -399,11 +406,13 @@ busp_ask(bus_store *store, const char *query, PGresult **ret_rows, bus_error *er
 	const busp_question question = { .query = query, .params = &store->params };
 	unsigned generation = store->generation;
 	bus_error mine = BUS_ERROR_INIT;
-	bus_status status = busp_ask_all(store, BUSP_IN_STATEMENT, &question, 1, ret_rows, &mine);
+	bus_status status =
+		busp_ask_all(store, BUSP_IN_STATEMENT, &question, 1, ret_rows, &mine);
 	if (status == BUS_E_RETRY && store->generation != generation &&
 	    bus_store_connected(store)) {
 		bus_error_reset(&mine); /* prepared again, under a new name */
-		status = busp_ask_all(store, BUSP_IN_STATEMENT, &question, 1, ret_rows, &mine);
+		status = busp_ask_all(store, BUSP_IN_STATEMENT, &question, 1, ret_rows,
+				      &mine);
 	}
 	if (status != BUS_OK && err != NULL && err->status == BUS_OK) {
 		*err = mine;

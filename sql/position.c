@@ -39,8 +39,8 @@ param_int4s(busp_params *params, const int32_t *values, size_t count)
 }
 
 bus_status
-bus_store_assign(bus_store *store, const char *topic, const int32_t *partitions, size_t count,
-		 bus_stream *ret_streams, bus_error *err)
+bus_store_assign(bus_store *store, const char *topic, const int32_t *partitions,
+		 size_t count, bus_stream *ret_streams, bus_error *err)
 {
 	if (count == 0) {
 		return BUS_OK;
@@ -58,7 +58,8 @@ bus_store_assign(bus_store *store, const char *topic, const int32_t *partitions,
 		int row = row_with(rows, 1, partitions[i]);
 		if (row < 0) {
 			status = bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-					       "no position row of %s/%d", topic, partitions[i]);
+					       "no position row of %s/%d", topic,
+					       partitions[i]);
 			break;
 		}
 		stream_of(rows, row, &ret_streams[i]);
@@ -105,7 +106,8 @@ bus_store_repeats(bus_store *store, const int32_t *streams, const bus_uuid *iden
 	param_int4s(&store->params, streams, count);
 	bus_buf *keys = busp_param_array(&store->params, BUSP_OID_UUID, count);
 	for (size_t i = 0; i < count; i++) {
-		busp_put_str(keys, (bus_str){ (const char *)identities[i].bytes, BUS_UUID_BYTES });
+		busp_put_str(keys, (bus_str){ (const char *)identities[i].bytes,
+					      BUS_UUID_BYTES });
 	}
 	PGresult *rows = NULL;
 	bus_status status = busp_ask(store, "identity_find", &rows, err);

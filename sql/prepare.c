@@ -45,7 +45,8 @@ busp_is_prepared(const bus_store *store, size_t query)
 
 /* "ledger_insert.3": readable in pg_prepared_statements. */
 void
-busp_prepared_name(const bus_store *store, size_t query, char ret_name[BUSP_QUERY_NAME_MAX])
+busp_prepared_name(const bus_store *store, size_t query,
+		   char ret_name[BUSP_QUERY_NAME_MAX])
 {
 	const char *stem = strchr(bus_sql_files[query].name, '/') + 1;
 	snprintf(ret_name, BUSP_QUERY_NAME_MAX, "%.*s.%u", (int)strcspn(stem, "."), stem,

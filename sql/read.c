@@ -44,20 +44,24 @@ table_of(const PGresult *rows, bus_arena *arena, bus_table *ret_table)
 		Oid type = PQftype(rows, (int)c);
 		names[c] = bus_arena_str(arena, bus_str_from(PQfname(rows, (int)c)));
 		numeric[c] = is_numeric(type);
-		json[c] = type == BUSP_OID_JSON || type == BUSP_OID_JSONB || type == BUSP_OID_BOOL;
+		json[c] = type == BUSP_OID_JSON || type == BUSP_OID_JSONB ||
+			  type == BUSP_OID_BOOL;
 		for (size_t r = 0; r < count; r++) {
 			cells[r * columns + c] = cell_text(rows, (int)r, (int)c, arena);
 		}
 	}
-	*ret_table = (bus_table){ .column_count = columns, .row_count = count,
-				  .columns = names, .numeric = numeric, .json = json,
+	*ret_table = (bus_table){ .column_count = columns,
+				  .row_count = count,
+				  .columns = names,
+				  .numeric = numeric,
+				  .json = json,
 				  .cells = cells };
 }
 
 /* In a read-only transaction, planned for its own values. */
 static bus_status
-read_all(bus_store *store, const busp_question *question, bus_arena *arena, bus_table *ret_table,
-	 bus_error *err)
+read_all(bus_store *store, const busp_question *question, bus_arena *arena,
+	 bus_table *ret_table, bus_error *err)
 {
 	const busp_question questions[] = {
 		{ .query = "read_begin" },
@@ -67,11 +71,13 @@ read_all(bus_store *store, const busp_question *question, bus_arena *arena, bus_
 	};
 	PGresult *rows = NULL;
 	bus_error mine = BUS_ERROR_INIT;
-	bus_status status = busp_ask_all(store, BUSP_IN_QUESTION, questions, 4, &rows, &mine);
+	bus_status status =
+		busp_ask_all(store, BUSP_IN_QUESTION, questions, 4, &rows, &mine);
 	if (status != BUS_OK && bus_store_connected(store)) {
 		const busp_question end = { .query = "unit_rollback" };
 		bus_error ignored = BUS_ERROR_INIT;
-		if (busp_ask_all(store, BUSP_IN_STATEMENT, &end, 1, NULL, &ignored) != BUS_OK) {
+		if (busp_ask_all(store, BUSP_IN_STATEMENT, &end, 1, NULL, &ignored) !=
+		    BUS_OK) {
 			bus_store_disconnect(store);
 		}
 	}
@@ -89,14 +95,15 @@ bus_store_read(bus_store *store, const char *query, const bus_str *params, size_
 	       bus_arena *arena, bus_table *ret_table, bus_error *err)
 {
 	if (count > BUSP_PARAMS_MAX || busp_query_find(query) == SIZE_MAX) {
-		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "there is no query %s",
-				     query);
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "there is no query %s", query);
 	}
 	busp_params_clear(&store->params);
 	for (size_t i = 0; i < count; i++) {
 		busp_param_str(&store->params, params[i]);
 	}
-	const busp_question question = { .query = query, .params = &store->params,
+	const busp_question question = { .query = query,
+					 .params = &store->params,
 					 .as_text = true };
 	return read_all(store, &question, arena, ret_table, err);
 }

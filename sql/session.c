@@ -12,7 +12,8 @@
 static bus_status
 session_ask(bus_store *store, const char *query, PGresult **ret_result, bus_error *err)
 {
-	return busp_plain(store, query, &store->params, store->deadline_ms, ret_result, err);
+	return busp_plain(store, query, &store->params, store->deadline_ms, ret_result,
+			  err);
 }
 
 static bus_status
@@ -64,7 +65,8 @@ session_check(bus_store *store, bus_error *err)
 	};
 	PGresult *result = NULL;
 	bus_status status = session_ask(store, "session_check", &result, err);
-	for (size_t i = 0; status == BUS_OK && i < sizeof(checks) / sizeof(checks[0]); i++) {
+	for (size_t i = 0; status == BUS_OK && i < sizeof(checks) / sizeof(checks[0]);
+	     i++) {
 		if (strcmp(PQgetvalue(result, 0, (int)i), checks[i].must) != 0) {
 			status = bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
 					       "database refused: %s", checks[i].refusal);
@@ -86,11 +88,12 @@ session_version(bus_store *store, bus_error *err)
 	}
 	int number = PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;
 	if (number != mine->number) {
-		status = bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-				       "the schema has version %d, this program needs %d: %s",
-				       number, mine->number,
-				       number < mine->number ? "run busline migrate"
-							     : "use the newer program");
+		status = bus_error_set(
+			err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+			"the schema has version %d, this program needs %d: %s", number,
+			mine->number,
+			number < mine->number ? "run busline migrate" :
+						"use the newer program");
 	} else if (strcmp(PQgetvalue(result, 0, 1), mine->sha256) != 0) {
 		status = bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
 				       "migration %s was applied with another content",

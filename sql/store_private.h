@@ -103,10 +103,10 @@ bool busp_sqlstate_is_stale(const char *sqlstate);
 typedef struct busp_segment {
 	bool unit;
 	busp_context context;
-	size_t sent;     /* statements, the preparing ones counted too */
-	size_t answered; /* statements whose last result was read */
-	bool in_answer;  /* a result was read, the NULL that ends it was not */
-	size_t commit_at;  /* which statement is COMMIT; 0: none, or not sent yet */
+	size_t sent;      /* statements, the preparing ones counted too */
+	size_t answered;  /* statements whose last result was read */
+	bool in_answer;   /* a result was read, the NULL that ends it was not */
+	size_t commit_at; /* which statement is COMMIT; 0: none, or not sent yet */
 	bool committed;
 	bool complete;   /* its Sync was answered, or the connection is gone */
 	bus_error error; /* what failed first */
@@ -125,7 +125,7 @@ struct bus_store {
 	PGconn *conn;
 	unsigned generation; /* of prepared statements; part of their names */
 	unsigned *prepared;  /* per embedded query: generation it was prepared in */
-	bool stale_once;     /* preparing again has been tried, nothing has worked since */
+	bool stale_once; /* preparing again has been tried, nothing has worked since */
 
 	busp_segment segments[BUSP_SEGMENTS_MAX];
 	size_t segment_first;
@@ -156,8 +156,12 @@ void busp_prepared_name(const bus_store *store, size_t query,
 BUS_MUST_CHECK bus_status busp_open(bus_store *store, bus_error *err);
 int64_t busp_deadline(const bus_store *store);
 /* Waits until the socket can be read (or written, if asked for). */
-typedef enum busp_waited { BUSP_READY, BUSP_TIMED_OUT, BUSP_INTERRUPTED,
-			   BUSP_BROKEN } busp_waited;
+typedef enum busp_waited {
+	BUSP_READY,
+	BUSP_TIMED_OUT,
+	BUSP_INTERRUPTED,
+	BUSP_BROKEN
+} busp_waited;
 busp_waited busp_wait(bus_store *store, bool write, int64_t deadline_mono_ms);
 /* One statement outside pipeline mode, waited for; ret_result is new. */
 BUS_MUST_CHECK bus_status busp_plain(bus_store *store, const char *query,
@@ -196,7 +200,8 @@ typedef struct busp_question {
 
 /* Queues one statement. */
 BUS_MUST_CHECK bus_status busp_segment_send(bus_store *store, busp_segment *segment,
-					    const busp_question *question, bus_error *err);
+					    const busp_question *question,
+					    bus_error *err);
 /* Queues the Sync and sends everything. */
 BUS_MUST_CHECK bus_status busp_segment_end(bus_store *store, bus_error *err);
 /* Sends everything and waits until all statements so far are answered: crash points. */
@@ -204,7 +209,8 @@ BUS_MUST_CHECK bus_status busp_segment_catch_up(bus_store *store, busp_segment *
 						bus_error *err);
 /* Waits until the segment is complete. When the wait ends before: with last the connection is
  * given up, which completes it with an error; without, false. */
-bool busp_segment_wait(bus_store *store, busp_segment *segment, int64_t wait_ms, bool last);
+bool busp_segment_wait(bus_store *store, busp_segment *segment, int64_t wait_ms,
+		       bool last);
 /* The oldest segment of the ring; NULL if there is none. */
 busp_segment *busp_segment_oldest(bus_store *store);
 /* Forgets the newest segment, a read that is complete. */
@@ -222,8 +228,8 @@ BUS_MUST_CHECK bus_status busp_ask_all(bus_store *store, busp_context context,
 				       PGresult **ret_rows, bus_error *err);
 /* One statement of ours with store->params; once more if it had to be prepared again.
  * ret_rows may be NULL. */
-BUS_MUST_CHECK bus_status busp_ask(bus_store *store, const char *query, PGresult **ret_rows,
-				   bus_error *err);
+BUS_MUST_CHECK bus_status busp_ask(bus_store *store, const char *query,
+				   PGresult **ret_rows, bus_error *err);
 
 /* ---- cells of binary results ---- */
 

@@ -14,10 +14,12 @@ unit_prepare(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_
 	static const char *const seldom[] = { "dead_letter_insert", "outbox_insert",
 					      "outbox_notify" };
 	bus_status status = BUS_OK;
-	for (size_t i = 0; status == BUS_OK && i < sizeof(always) / sizeof(always[0]); i++) {
+	for (size_t i = 0; status == BUS_OK && i < sizeof(always) / sizeof(always[0]);
+	     i++) {
 		status = busp_segment_prepare(store, segment, always[i], err);
 	}
-	for (size_t i = 0; status == BUS_OK && i < sizeof(seldom) / sizeof(seldom[0]); i++) {
+	for (size_t i = 0; status == BUS_OK && i < sizeof(seldom) / sizeof(seldom[0]);
+	     i++) {
 		if (i == 0 ? unit->dead_letter_count > 0 : unit->outbox_count > 0) {
 			status = busp_segment_prepare(store, segment, seldom[i], err);
 		}
@@ -34,7 +36,8 @@ unit_prepare(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_
 
 /* Brings the server to exactly this point, and dies there if a test wants it. */
 static bus_status
-unit_crash_point(bus_store *store, busp_segment *segment, bus_crash_point point, bus_error *err)
+unit_crash_point(bus_store *store, busp_segment *segment, bus_crash_point point,
+		 bus_error *err)
 {
 	if (!bus_crash_armed(point)) {
 		return BUS_OK;
@@ -62,7 +65,8 @@ unit_do(bus_store *store, busp_segment *segment, const char *query, bus_error *e
 }
 
 static bus_status
-unit_send_begin(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_error *err)
+unit_send_begin(bus_store *store, busp_segment *segment, const bus_unit *unit,
+		bus_error *err)
 {
 	bus_status status = unit_do(store, segment, "unit_begin", err);
 	if (status == BUS_OK && unit->position_count > 0) {
@@ -77,7 +81,8 @@ unit_send_begin(bus_store *store, busp_segment *segment, const bus_unit *unit, b
 }
 
 static bus_status
-unit_send_ledger(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_error *err)
+unit_send_ledger(bus_store *store, busp_segment *segment, const bus_unit *unit,
+		 bus_error *err)
 {
 	bus_status status = BUS_OK;
 	busp_params_clear(&store->params);
@@ -101,7 +106,8 @@ unit_send_ledger(bus_store *store, busp_segment *segment, const bus_unit *unit, 
 }
 
 static bus_status
-unit_send_state(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_error *err)
+unit_send_state(bus_store *store, busp_segment *segment, const bus_unit *unit,
+		bus_error *err)
 {
 	bus_status status = BUS_OK;
 	for (size_t i = 0; status == BUS_OK && i < unit->write_count; i++) {
@@ -113,8 +119,8 @@ unit_send_state(bus_store *store, busp_segment *segment, const bus_unit *unit, b
 		snprintf(query, sizeof(query), "%s_store", write->type->name);
 		busp_params_clear(&store->params);
 		for (size_t c = 0; c < write->type->column_count; c++) {
-			busp_param_column(&store->params, &write->type->columns[c], write->rows,
-					  write->count);
+			busp_param_column(&store->params, &write->type->columns[c],
+					  write->rows, write->count);
 		}
 		status = unit_send(store, segment, query, err);
 	}
@@ -122,7 +128,8 @@ unit_send_state(bus_store *store, busp_segment *segment, const bus_unit *unit, b
 }
 
 static bus_status
-unit_send_outbox(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_error *err)
+unit_send_outbox(bus_store *store, busp_segment *segment, const bus_unit *unit,
+		 bus_error *err)
 {
 	if (unit->outbox_count == 0) {
 		return BUS_OK;
@@ -139,7 +146,8 @@ unit_send_outbox(bus_store *store, busp_segment *segment, const bus_unit *unit, 
 static bus_status
 unit_send_commit(bus_store *store, busp_segment *segment, bus_error *err)
 {
-	bus_status status = unit_crash_point(store, segment, BUS_CRASH_BEFORE_COMMIT, err);
+	bus_status status =
+		unit_crash_point(store, segment, BUS_CRASH_BEFORE_COMMIT, err);
 	if (status != BUS_OK) {
 		return status;
 	}
@@ -163,13 +171,19 @@ bus_store_submit(bus_store *store, const bus_unit *unit, bus_error *err)
 	bus_status status = BUS_OK;
 	if (bus_store_in_flight(store) >= BUS_UNITS_IN_FLIGHT_MAX) {
 		status = bus_error_set(&mine, BUS_E_FATAL, BUSP_ORIGIN, 0,
-				       "more than %d units in flight", BUS_UNITS_IN_FLIGHT_MAX);
+				       "more than %d units in flight",
+				       BUS_UNITS_IN_FLIGHT_MAX);
 	} else {
 		segment = busp_segment_begin(store, BUSP_IN_UNIT, &mine);
-		status = segment == NULL ? mine.status : unit_prepare(store, segment, unit, &mine);
+		status = segment == NULL ? mine.status :
+					   unit_prepare(store, segment, unit, &mine);
 	}
-	bus_status (*const steps[])(bus_store *, busp_segment *, const bus_unit *, bus_error *) = {
-		unit_send_begin, unit_send_ledger, unit_send_state, unit_send_outbox,
+	bus_status (*const steps[])(bus_store *, busp_segment *, const bus_unit *,
+				    bus_error *) = {
+		unit_send_begin,
+		unit_send_ledger,
+		unit_send_state,
+		unit_send_outbox,
 	};
 	for (size_t i = 0; status == BUS_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
 		status = steps[i](store, segment, unit, &mine);
@@ -201,15 +215,16 @@ static void
 units_abandon(bus_store *store)
 {
 	while (store->segment_count > 0) {
-		(void)busp_segment_wait(store, busp_segment_oldest(store), store->deadline_ms,
-					true);
+		(void)busp_segment_wait(store, busp_segment_oldest(store),
+					store->deadline_ms, true);
 		busp_segment_shift(store);
 	}
-	if (bus_store_connected(store) && PQtransactionStatus(store->conn) != PQTRANS_IDLE) {
+	if (bus_store_connected(store) &&
+	    PQtransactionStatus(store->conn) != PQTRANS_IDLE) {
 		const busp_question rollback = { .query = "unit_rollback" };
 		bus_error ignored = BUS_ERROR_INIT;
-		if (busp_ask_all(store, BUSP_IN_STATEMENT, &rollback, 1, NULL, &ignored) !=
-		    BUS_OK) {
+		if (busp_ask_all(store, BUSP_IN_STATEMENT, &rollback, 1, NULL,
+				 &ignored) != BUS_OK) {
 			bus_store_disconnect(store);
 		}
 	}
@@ -220,7 +235,8 @@ bus_store_await(bus_store *store, int timeout_ms, bool *ret_done, bus_error *err
 {
 	busp_segment *segment = busp_segment_oldest(store);
 	if (segment == NULL) {
-		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "no unit is in flight");
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "no unit is in flight");
 	}
 	int64_t wait_ms = timeout_ms < 0 ? store->deadline_ms : timeout_ms;
 	if (!busp_segment_wait(store, segment, wait_ms, timeout_ms < 0)) {

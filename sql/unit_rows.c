@@ -21,7 +21,8 @@ busp_unit_positions(busp_params *params, const bus_unit *unit)
 		busp_put_int8(expected, p->expected->next_offset);
 		busp_put_int8(next, p->next_offset);
 		busp_put_int8(outbox, p->outbox_seq);
-		busp_put_str(heads, (bus_str){ (const char *)p->head.bytes, BUS_DIGEST_BYTES });
+		busp_put_str(heads,
+			     (bus_str){ (const char *)p->head.bytes, BUS_DIGEST_BYTES });
 	}
 }
 
@@ -45,10 +46,11 @@ busp_unit_identities(busp_params *params, const bus_unit *unit)
 			continue;
 		}
 		busp_put_int4(streams, row->stream);
-		busp_put_str(keys, (bus_str){ (const char *)row->identity.bytes, BUS_UUID_BYTES });
+		busp_put_str(keys, (bus_str){ (const char *)row->identity.bytes,
+					      BUS_UUID_BYTES });
 		busp_put_int8(offsets, row->offset);
-		busp_put_str(digests,
-			     (bus_str){ (const char *)row->digest.bytes, BUS_DIGEST_BYTES / 2 });
+		busp_put_str(digests, (bus_str){ (const char *)row->digest.bytes,
+						 BUS_DIGEST_BYTES / 2 });
 	}
 	return true;
 }
@@ -70,7 +72,8 @@ headers_of(const bus_record *record, bus_arena *arena)
 /* The array of one text of every row's event. An event that was rejected may hold anything;
  * the others passed the envelope's rules, which know only valid text. */
 static void
-param_event_texts(busp_params *params, const bus_unit *unit, size_t member, bus_arena *arena)
+param_event_texts(busp_params *params, const bus_unit *unit, size_t member,
+		  bus_arena *arena)
 {
 	bus_buf *array = busp_param_array(params, BUSP_OID_TEXT, unit->ledger_count);
 	for (size_t i = 0; i < unit->ledger_count; i++) {
@@ -98,11 +101,13 @@ param_ledger_fixed(busp_params *params, const bus_unit *unit)
 		const bus_ledger_row *row = &unit->ledger[i];
 		busp_put_int4(streams, row->stream);
 		busp_put_int8(offsets, row->offset);
-		busp_put_time(record_times,
-			      row->record_time_ms < 0 ? BUS_INT_NULL : row->record_time_ms * 1000);
+		busp_put_time(record_times, row->record_time_ms < 0 ?
+						    BUS_INT_NULL :
+						    row->record_time_ms * 1000);
 		busp_put_time(times, event_of(row)->time_us);
 		busp_put_str(verdicts, bus_str_from(bus_verdict_name(row->verdict)));
-		busp_put_str(hashes, (bus_str){ (const char *)row->hash.bytes, BUS_DIGEST_BYTES });
+		busp_put_str(hashes, (bus_str){ (const char *)row->hash.bytes,
+						BUS_DIGEST_BYTES });
 	}
 }
 
@@ -110,9 +115,9 @@ void
 busp_unit_ledger(busp_params *params, const bus_unit *unit, bus_arena *arena)
 {
 	static const size_t texts[] = {
-		offsetof(bus_event, source),	    offsetof(bus_event, id),
-		offsetof(bus_event, tenant),	    offsetof(bus_event, type),
-		offsetof(bus_event, subject),	    offsetof(bus_event, actor),
+		offsetof(bus_event, source),        offsetof(bus_event, id),
+		offsetof(bus_event, tenant),        offsetof(bus_event, type),
+		offsetof(bus_event, subject),       offsetof(bus_event, actor),
 		offsetof(bus_event, correlationid), offsetof(bus_event, causationid),
 		offsetof(bus_event, traceparent),
 	};
@@ -154,8 +159,13 @@ busp_unit_dead_letters(busp_params *params, const bus_unit *unit, bus_arena *are
 		busp_put_int4(streams, row->stream);
 		busp_put_int8(offsets, row->offset);
 		const bus_str cells[7] = {
-			bus_str_from(bus_cause_name(letter->cause)), letter->detail,
-			event->tenant, event->source, event->id, event->type, event->subject,
+			bus_str_from(bus_cause_name(letter->cause)),
+			letter->detail,
+			event->tenant,
+			event->source,
+			event->id,
+			event->type,
+			event->subject,
 		};
 		for (size_t c = 0; c < 7; c++) {
 			busp_put_str(texts[c], busp_text_safe(cells[c], arena));

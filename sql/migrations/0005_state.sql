@@ -1,11 +1,12 @@
 -- Platform state: what the folds of the events make of it. Each table has one worker that
 -- writes it. No foreign keys between keys: events of different keys have no order. Times are
 -- event times, and an event may come without one. The checks state what no fold may break;
--- an event that leads past one becomes a dead letter.
+-- an event that leads past one becomes a dead letter. Keys are compared byte by byte (COLLATE
+-- "C"): faster, and in the same order on every machine.
 SET LOCAL ROLE busline_owner;
 
 CREATE TABLE paas.tenant (
-	tenant       text NOT NULL CHECK (tenant <> ''),
+	tenant       text COLLATE "C" NOT NULL CHECK (tenant <> ''),
 	name         text NOT NULL,
 	plan         text,
 	created_at   timestamptz,
@@ -17,8 +18,8 @@ CREATE TABLE paas.tenant (
 
 -- Rows exist before app.created too: whatever names an app first makes it.
 CREATE TABLE paas.app (
-	tenant        text NOT NULL CHECK (tenant <> ''),
-	app           text NOT NULL CHECK (app <> ''),
+	tenant        text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app           text COLLATE "C" NOT NULL CHECK (app <> ''),
 	description   text,
 	owner         text,
 	created_at    timestamptz,
@@ -31,9 +32,9 @@ CREATE TABLE paas.app (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.artifact (
-	tenant        text NOT NULL CHECK (tenant <> ''),
-	app           text NOT NULL CHECK (app <> ''),
-	digest        text NOT NULL CHECK (digest ~ '^sha256:[0-9a-f]{64}$'),
+	tenant        text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app           text COLLATE "C" NOT NULL CHECK (app <> ''),
+	digest        text COLLATE "C" NOT NULL CHECK (digest ~ '^sha256:[0-9a-f]{64}$'),
 	image         text NOT NULL,
 	size_bytes    bigint CHECK (size_bytes >= 0),
 	source_commit text,
@@ -45,8 +46,8 @@ CREATE TABLE paas.artifact (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.deployment (
-	tenant           text NOT NULL CHECK (tenant <> ''),
-	app              text NOT NULL CHECK (app <> ''),
+	tenant           text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app              text COLLATE "C" NOT NULL CHECK (app <> ''),
 	latest_release   bigint NOT NULL CHECK (latest_release >= 1),
 	current_release  bigint,
 	previous_release bigint,
@@ -59,8 +60,8 @@ CREATE TABLE paas.deployment (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.release (
-	tenant          text NOT NULL CHECK (tenant <> ''),
-	app             text NOT NULL CHECK (app <> ''),
+	tenant          text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app             text COLLATE "C" NOT NULL CHECK (app <> ''),
 	number          bigint NOT NULL CHECK (number >= 1),
 	kind            text NOT NULL CHECK (kind IN ('deploy', 'rollback')),
 	rollback_to     bigint,
@@ -84,9 +85,9 @@ CREATE TABLE paas.release (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.scale (
-	tenant       text NOT NULL CHECK (tenant <> ''),
-	app          text NOT NULL CHECK (app <> ''),
-	process      text NOT NULL CHECK (process <> ''),
+	tenant       text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app          text COLLATE "C" NOT NULL CHECK (app <> ''),
+	process      text COLLATE "C" NOT NULL CHECK (process <> ''),
 	desired      bigint NOT NULL,
 	observed     bigint CHECK (observed >= 0),
 	min          bigint NOT NULL CHECK (min >= 0),
@@ -102,9 +103,9 @@ CREATE TABLE paas.scale (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.route (
-	tenant          text NOT NULL CHECK (tenant <> ''),
-	app             text NOT NULL CHECK (app <> ''),
-	host            text NOT NULL CHECK (host <> ''),
+	tenant          text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app             text COLLATE "C" NOT NULL CHECK (app <> ''),
+	host            text COLLATE "C" NOT NULL CHECK (host <> ''),
 	wanted_version  bigint NOT NULL CHECK (wanted_version >= 1),
 	applied_version bigint,
 	event_source    text NOT NULL,
@@ -115,9 +116,9 @@ CREATE TABLE paas.route (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.route_version (
-	tenant       text NOT NULL CHECK (tenant <> ''),
-	app          text NOT NULL CHECK (app <> ''),
-	host         text NOT NULL CHECK (host <> ''),
+	tenant       text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app          text COLLATE "C" NOT NULL CHECK (app <> ''),
+	host         text COLLATE "C" NOT NULL CHECK (host <> ''),
 	version      bigint NOT NULL CHECK (version >= 1),
 	status       text NOT NULL CHECK (status IN ('requested', 'changed', 'failed')),
 	reason       text,
@@ -131,9 +132,9 @@ CREATE TABLE paas.route_version (
 ) WITH (fillfactor = 85);
 
 CREATE TABLE paas.route_target (
-	tenant       text NOT NULL CHECK (tenant <> ''),
-	app          text NOT NULL CHECK (app <> ''),
-	host         text NOT NULL CHECK (host <> ''),
+	tenant       text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+	app          text COLLATE "C" NOT NULL CHECK (app <> ''),
+	host         text COLLATE "C" NOT NULL CHECK (host <> ''),
 	version      bigint NOT NULL CHECK (version >= 1),
 	release      bigint NOT NULL CHECK (release >= 1),
 	weight       bigint NOT NULL CHECK (weight BETWEEN 0 AND 100),

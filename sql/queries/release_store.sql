@@ -1,3 +1,5 @@
+-- MERGE, because these rows have one writer, which the fence checks: ON CONFLICT would lock
+-- and log each row once more against others. unnest() as in ledger_insert.
 -- $1::text[] : tenant
 -- $2::text[] : app
 -- $3::bigint[] : number
@@ -16,39 +18,37 @@
 -- $16::text[] : event_source
 -- $17::text[] : event_id
 -- $18::timestamptz[] : updated_at
-INSERT INTO paas.release (
+MERGE INTO paas.release AS t
+USING (
+	SELECT
+		unnest($1::text[]) AS tenant, unnest($2::text[]) AS app,
+		unnest($3::bigint[]) AS number, unnest($4::text[]) AS kind,
+		unnest($5::bigint[]) AS rollback_to, unnest($6::text[]) AS image,
+		unnest($7::text[])::jsonb AS command,
+		unnest($8::text[])::jsonb AS environment,
+		unnest($9::text[]) AS artifact_digest, unnest($10::text[]) AS status,
+		unnest($11::text[]) AS reason, unnest($12::text[]) AS requested_by,
+		unnest($13::timestamptz[]) AS requested_at,
+		unnest($14::timestamptz[]) AS started_at,
+		unnest($15::timestamptz[]) AS finished_at,
+		unnest($16::text[]) AS event_source, unnest($17::text[]) AS event_id,
+		unnest($18::timestamptz[]) AS updated_at
+) AS v
+ON t.tenant = v.tenant AND t.app = v.app AND t.number = v.number
+WHEN MATCHED THEN UPDATE SET
+	kind = v.kind, rollback_to = v.rollback_to, image = v.image,
+	command = v.command, environment = v.environment,
+	artifact_digest = v.artifact_digest, status = v.status, reason = v.reason,
+	requested_by = v.requested_by, requested_at = v.requested_at,
+	started_at = v.started_at, finished_at = v.finished_at,
+	event_source = v.event_source, event_id = v.event_id, updated_at = v.updated_at
+WHEN NOT MATCHED THEN INSERT (
 	tenant, app, number, kind, rollback_to, image, command, environment,
 	artifact_digest, status, reason, requested_by, requested_at, started_at,
 	finished_at, event_source, event_id, updated_at
-)
-SELECT
-	v.tenant, v.app, v.number, v.kind, v.rollback_to, v.image, v.command::jsonb,
-	v.environment::jsonb, v.artifact_digest, v.status, v.reason, v.requested_by,
+) VALUES (
+	v.tenant, v.app, v.number, v.kind, v.rollback_to, v.image, v.command,
+	v.environment, v.artifact_digest, v.status, v.reason, v.requested_by,
 	v.requested_at, v.started_at, v.finished_at, v.event_source, v.event_id,
 	v.updated_at
-FROM unnest(
-	$1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[],
-	$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-	$13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::text[],
-	$17::text[], $18::timestamptz[]
-) AS v (
-	tenant, app, number, kind, rollback_to, image, command, environment,
-	artifact_digest, status, reason, requested_by, requested_at, started_at,
-	finished_at, event_source, event_id, updated_at
 )
-ON CONFLICT (tenant, app, number) DO UPDATE SET
-	kind = EXCLUDED.kind,
-	rollback_to = EXCLUDED.rollback_to,
-	image = EXCLUDED.image,
-	command = EXCLUDED.command,
-	environment = EXCLUDED.environment,
-	artifact_digest = EXCLUDED.artifact_digest,
-	status = EXCLUDED.status,
-	reason = EXCLUDED.reason,
-	requested_by = EXCLUDED.requested_by,
-	requested_at = EXCLUDED.requested_at,
-	started_at = EXCLUDED.started_at,
-	finished_at = EXCLUDED.finished_at,
-	event_source = EXCLUDED.event_source,
-	event_id = EXCLUDED.event_id,
-	updated_at = EXCLUDED.updated_at

@@ -1,3 +1,5 @@
+-- MERGE, because these rows have one writer, which the fence checks: ON CONFLICT would lock
+-- and log each row once more against others. unnest() as in ledger_insert.
 -- $1::text[] : tenant
 -- $2::text[] : app
 -- $3::text[] : host
@@ -6,23 +8,23 @@
 -- $6::text[] : event_source
 -- $7::text[] : event_id
 -- $8::timestamptz[] : updated_at
-INSERT INTO paas.route (
+MERGE INTO paas.route AS t
+USING (
+	SELECT
+		unnest($1::text[]) AS tenant, unnest($2::text[]) AS app,
+		unnest($3::text[]) AS host, unnest($4::bigint[]) AS wanted_version,
+		unnest($5::bigint[]) AS applied_version,
+		unnest($6::text[]) AS event_source, unnest($7::text[]) AS event_id,
+		unnest($8::timestamptz[]) AS updated_at
+) AS v
+ON t.tenant = v.tenant AND t.app = v.app AND t.host = v.host
+WHEN MATCHED THEN UPDATE SET
+	wanted_version = v.wanted_version, applied_version = v.applied_version,
+	event_source = v.event_source, event_id = v.event_id, updated_at = v.updated_at
+WHEN NOT MATCHED THEN INSERT (
 	tenant, app, host, wanted_version, applied_version, event_source, event_id,
 	updated_at
-)
-SELECT
+) VALUES (
 	v.tenant, v.app, v.host, v.wanted_version, v.applied_version, v.event_source,
 	v.event_id, v.updated_at
-FROM unnest(
-	$1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[],
-	$7::text[], $8::timestamptz[]
-) AS v (
-	tenant, app, host, wanted_version, applied_version, event_source, event_id,
-	updated_at
 )
-ON CONFLICT (tenant, app, host) DO UPDATE SET
-	wanted_version = EXCLUDED.wanted_version,
-	applied_version = EXCLUDED.applied_version,
-	event_source = EXCLUDED.event_source,
-	event_id = EXCLUDED.event_id,
-	updated_at = EXCLUDED.updated_at

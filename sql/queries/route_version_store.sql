@@ -1,3 +1,5 @@
+-- MERGE, because these rows have one writer, which the fence checks: ON CONFLICT would lock
+-- and log each row once more against others. unnest() as in ledger_insert.
 -- $1::text[] : tenant
 -- $2::text[] : app
 -- $3::text[] : host
@@ -10,27 +12,27 @@
 -- $10::text[] : event_source
 -- $11::text[] : event_id
 -- $12::timestamptz[] : updated_at
-INSERT INTO paas.route_version (
+MERGE INTO paas.route_version AS t
+USING (
+	SELECT
+		unnest($1::text[]) AS tenant, unnest($2::text[]) AS app,
+		unnest($3::text[]) AS host, unnest($4::bigint[]) AS version,
+		unnest($5::text[]) AS status, unnest($6::text[]) AS reason,
+		unnest($7::text[]) AS requested_by,
+		unnest($8::timestamptz[]) AS requested_at,
+		unnest($9::timestamptz[]) AS finished_at,
+		unnest($10::text[]) AS event_source, unnest($11::text[]) AS event_id,
+		unnest($12::timestamptz[]) AS updated_at
+) AS v
+ON t.tenant = v.tenant AND t.app = v.app AND t.host = v.host AND t.version = v.version
+WHEN MATCHED THEN UPDATE SET
+	status = v.status, reason = v.reason, requested_by = v.requested_by,
+	requested_at = v.requested_at, finished_at = v.finished_at,
+	event_source = v.event_source, event_id = v.event_id, updated_at = v.updated_at
+WHEN NOT MATCHED THEN INSERT (
 	tenant, app, host, version, status, reason, requested_by, requested_at,
 	finished_at, event_source, event_id, updated_at
-)
-SELECT
+) VALUES (
 	v.tenant, v.app, v.host, v.version, v.status, v.reason, v.requested_by,
 	v.requested_at, v.finished_at, v.event_source, v.event_id, v.updated_at
-FROM unnest(
-	$1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
-	$7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[],
-	$12::timestamptz[]
-) AS v (
-	tenant, app, host, version, status, reason, requested_by, requested_at,
-	finished_at, event_source, event_id, updated_at
 )
-ON CONFLICT (tenant, app, host, version) DO UPDATE SET
-	status = EXCLUDED.status,
-	reason = EXCLUDED.reason,
-	requested_by = EXCLUDED.requested_by,
-	requested_at = EXCLUDED.requested_at,
-	finished_at = EXCLUDED.finished_at,
-	event_source = EXCLUDED.event_source,
-	event_id = EXCLUDED.event_id,
-	updated_at = EXCLUDED.updated_at
