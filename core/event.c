@@ -21,7 +21,8 @@ typedef struct busp_parse {
 	bus_arena *arena;
 	bus_event *event;
 	bus_error *err;
-	bus_header *extensions; /* of BUSP_EXTENSIONS_MAX, when there is one */
+	bus_header *extensions; /* of extensions_max, when there is one */
+	size_t extensions_max;  /* no more than the record has headers or members */
 	uint32_t seen;          /* bit per busp_attr */
 	bus_cause cause;        /* of the first broken rule */
 } busp_parse;
@@ -43,6 +44,13 @@ busp_fail(busp_parse *p, bus_cause cause, const char *fmt, ...)
 }
 
 static void
+busp_expect(busp_parse *p, size_t attributes)
+{
+	p->extensions_max =
+		attributes < BUSP_EXTENSIONS_MAX ? attributes : BUSP_EXTENSIONS_MAX;
+}
+
+static void
 busp_take_extension(busp_parse *p, bus_str name, bus_str value)
 {
 	const char *problem = busp_attr_problem(BUSP_ATTR_COUNT, value, NULL);
@@ -52,8 +60,8 @@ busp_take_extension(busp_parse *p, bus_str name, bus_str value)
 		return;
 	}
 	if (p->extensions == NULL) {
-		p->extensions = bus_arena_alloc(p->arena,
-						BUSP_EXTENSIONS_MAX * sizeof(bus_header));
+		p->extensions =
+			bus_arena_alloc(p->arena, p->extensions_max * sizeof(bus_header));
 		p->event->extensions = p->extensions;
 	}
 	for (size_t i = 0; i < p->event->extension_count; i++) {
@@ -64,7 +72,7 @@ busp_take_extension(busp_parse *p, bus_str name, bus_str value)
 			return;
 		}
 	}
-	if (p->event->extension_count == BUSP_EXTENSIONS_MAX) {
+	if (p->event->extension_count == p->extensions_max) {
 		busp_fail(p, BUS_CAUSE_UNDECODABLE, "more than %d extensions",
 			  BUSP_EXTENSIONS_MAX);
 		return;
@@ -166,6 +174,7 @@ static void
 busp_binary(busp_parse *p)
 {
 	const bus_record *record = p->record;
+	busp_expect(p, record->header_count);
 	bool any = false;
 	bool typed = false;
 	for (size_t i = 0; i < record->header_count; i++) {
@@ -286,6 +295,7 @@ busp_structured(busp_parse *p)
 		busp_fail(p, BUS_CAUSE_UNDECODABLE, "structured mode: not a JSON object");
 		return;
 	}
+	busp_expect(p, json_object_size(root));
 	const char *name;
 	json_t *value;
 	json_object_foreach(root, name, value)
