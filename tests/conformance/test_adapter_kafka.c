@@ -1,0 +1,470 @@
+/*
+ * test_adapter_kafka.c - the Kafka adapter keeps the contract, against a real broker; and
+ * what is its own: settings, truncation, restarts, speed of closing
+ *
+ * BUSLINE_TEST_KAFKA=host:port is a broker to use, BUSLINE_TEST_KAFKA_DIR the folder it
+ * was started in by ops/kafka/kafka; without them the suite starts one and removes it. A
+ * broker that cannot be had fails the suite.
+ */
+#include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+#include "core/id.h"
+#include "tests/conformance/adapter_suite.h"
+
+#define SCRIPT "ops/kafka/kafka"
+
+static char broker[200]; /* host:port[,host:port] */
+static char folder[200]; /* of the broker's data, empty: not ours to restart */
+static bool broker_is_ours;
+
+/* ---- the broker ---- */
+
+/* Runs the script with words; its standard output goes to ret_line, cut at the line's end. */
+static int
+script(const char *words, char *ret_line, size_t size)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "%s %s --dir '%s'", SCRIPT, words, folder);
+	FILE *output = popen(command, "r");
+
+	if (output == NULL) {
+		return -1;
+	}
+	char line[256] = "";
+
+	while (fgets(line, sizeof(line), output) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (ret_line != NULL) {
+			snprintf(ret_line, size, "%s", line);
+		}
+	}
+	return pclose(output);
+}
+
+static void
+trim(const char *topic, int32_t partition, int64_t new_start)
+{
+	char text[256];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", broker, text, sizeof(text));
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+
+	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = new_start;
+	rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
+
+	rd_kafka_DeleteRecords(rk, &request, 1, NULL, queue);
+	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, BUS_SUITE_MS);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(event);
+	CU_ASSERT_EQUAL_FATAL(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+	const rd_kafka_topic_partition_list_t *result =
+		rd_kafka_DeleteRecords_result_offsets(
+			rd_kafka_event_DeleteRecords_result(event));
+
+	CU_ASSERT_EQUAL_FATAL(result->elems[0].err, RD_KAFKA_RESP_ERR_NO_ERROR);
+	CU_ASSERT_EQUAL(result->elems[0].offset, new_start);
+	rd_kafka_event_destroy(event);
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_topic_partition_list_destroy(list);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_destroy(rk);
+}
+
+static int
+setup(void)
+{
+	const char *address = getenv("BUSLINE_TEST_KAFKA");
+	const char *dir = getenv("BUSLINE_TEST_KAFKA_DIR");
+
+	if (address != NULL) {
+		snprintf(broker, sizeof(broker), "%s", address);
+		snprintf(folder, sizeof(folder), "%s", dir != NULL ? dir : "");
+	} else {
+		const char *temporary = getenv("TMPDIR");
+
+		snprintf(folder, sizeof(folder), "%s/busline-kafka-XXXXXX",
+			 temporary != NULL ? temporary : "/tmp");
+		if (mkdtemp(folder) == NULL ||
+		    script("start", broker, sizeof(broker)) != 0) {
+			fputs("no Kafka: " SCRIPT " could not start one\n", stderr);
+			return 1;
+		}
+		broker_is_ours = true;
+	}
+	snprintf(bus_fixture.url, sizeof(bus_fixture.url), "kafka://%s", broker);
+	bus_fixture.trim = trim;
+	return 0;
+}
+
+static int
+teardown(void)
+{
+	return broker_is_ours ? script("remove", NULL, 0) : 0;
+}
+
+static bus_status
+open_with(const char *url, const char *properties, bus_adapter **ret_adapter,
+	  bus_error *err)
+{
+	const bus_adapter_options options = {
+		.url = url,
+		.properties = properties,
+		.client_id = "conformance",
+		.clock = bus_clock_system(),
+	};
+
+	return bus_adapter_open(&options, ret_adapter, err);
+}
+
+/* ---- settings ---- */
+
+static void
+case_urls(void)
+{
+	static const char *const urls[] = { "kafka:", "kafka://", "kafka:127.0.0.1:9092",
+					    "kafka://127.0.0.1:9092/topic",
+					    "kafka://127.0.0.1:9092 " };
+	bus_adapter *adapter = NULL;
+
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		BUS_SUITE_FATAL(open_with(urls[i], NULL, &adapter, &err), urls[i]);
+	}
+	CU_ASSERT_PTR_NULL(adapter);
+}
+
+static void
+case_properties(void)
+{
+	static const struct {
+		const char *properties;
+		const char *says; /* NULL: taken */
+	} rows[] = {
+		{ "linger.ms=1  socket.nagle.disable=false", NULL },
+		{ "", NULL },
+		{ "linger.ms", "not name=value" },
+		{ "no.such.property=1",
+		  "No such configuration property: \"no.such.property\"" },
+		{ "linger.ms=soon", "linger.ms" },
+		{ "security.protocol=ssl ssl.ca.location=/no/such/file", "/no/such/file" },
+		{ "enable.idempotence=false", "always true: off by default" },
+		{ "auto.offset.reset=earliest", "always error" },
+		{ "enable.auto.commit=true", "always false" },
+		{ "partition.assignment.strategy=cooperative-sticky", "always range" },
+		{ "acks=1", "always all" },
+		{ "group.id=other", "has a setting of its own" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bus_adapter *adapter = NULL;
+
+		if (rows[i].says == NULL) {
+			BUS_SUITE_OK(open_with(bus_fixture.url, rows[i].properties,
+					       &adapter, &err));
+		} else {
+			BUS_SUITE_FATAL(open_with(bus_fixture.url, rows[i].properties,
+						  &adapter, &err),
+					rows[i].says);
+		}
+		bus_adapter_close(adapter);
+	}
+}
+
+/* ---- a log that is cut off while it is read ---- */
+
+static void
+case_cut_while_reading(void)
+{
+	bus_adapter *adapter = bus_suite_open();
+	const char *topic = bus_suite_topic(adapter, 1);
+	bus_suite_reader reader;
+	int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
+
+	bus_suite_fill(adapter, topic, 0, 0, 100);
+	bus_suite_reader_init(&reader, adapter, topic);
+	bus_suite_reader_start(&reader, 1);
+	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 100));
+	bus_adapter_stop(adapter);
+	bus_suite_fill(adapter, topic, 0, 100, 100);
+	trim(topic, 0, 150);
+	bus_suite_reader_start(&reader, 1);
+	while (reader.holds == 0 && bus_suite_now() < deadline) {
+		(void)bus_suite_reader_poll(&reader, 100);
+	}
+	CU_ASSERT_EQUAL(reader.holds, 1);
+	CU_ASSERT_EQUAL(reader.hold.offset, 100);
+	reader.next[0] = 150;
+	bus_suite_reader_start(&reader, 1);
+	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 200));
+	CU_ASSERT_EQUAL(reader.wrong, 0);
+	CU_ASSERT_EQUAL(reader.holds, 1);
+	bus_adapter_close(adapter);
+}
+
+/* ---- a broker that goes and comes ---- */
+
+typedef struct pumping {
+	bus_adapter *adapter;
+	const char *topic;
+	int next;      /* value of the next publication */
+	int uncertain; /* outcomes so far */
+	int failed;
+	int durable;
+} pumping;
+
+/* Publishes a batch of ten once; what is not durable is sent again by the next call, in
+ * order from the first that is not. */
+static void
+pump_once(pumping *self, int timeout_ms)
+{
+	bus_publication batch[10] = { 0 };
+	bus_arena *arena = bus_arena_create(4096);
+	bus_error err = BUS_ERROR_INIT;
+
+	for (int i = 0; i < 10; i++) {
+		batch[i].topic = self->topic;
+		batch[i].record.value = bus_arena_printf(arena, "%d", self->next + i);
+	}
+	bus_status status =
+		bus_adapter_publish(self->adapter, batch, 10, timeout_ms, &err);
+	bool in_order = true;
+
+	CU_ASSERT(status == BUS_OK || status == BUS_E_RETRY || status == BUS_E_UNKNOWN);
+	for (int i = 0; i < 10; i++) {
+		CU_ASSERT_NOT_EQUAL(batch[i].outcome, BUS_OUTCOME_NONE);
+		CU_ASSERT(status != BUS_OK || batch[i].outcome == BUS_OUTCOME_DURABLE);
+		self->uncertain += batch[i].outcome == BUS_OUTCOME_UNCERTAIN;
+		self->failed += batch[i].outcome == BUS_OUTCOME_FAILED;
+		in_order = in_order && batch[i].outcome == BUS_OUTCOME_DURABLE;
+		self->next += in_order;
+		self->durable += in_order;
+	}
+	bus_arena_destroy(arena);
+}
+
+/* Reads the whole log: values may repeat, but a new one always follows the last new one. */
+static void
+check_values(const char *topic, int count)
+{
+	bus_adapter *adapter = bus_suite_open();
+	const bus_position start = { topic, 0, 0 };
+	int next = 0;
+
+	BUS_SUITE_OK(bus_adapter_start(adapter, &start, 1, &err));
+	while (next < count) {
+		int value = atoi(bus_suite_next(adapter)->record.value.data);
+
+		CU_ASSERT_FATAL(value <= next);
+		next += value == next;
+	}
+	bus_adapter_close(adapter);
+}
+
+static void
+case_restart(void)
+{
+	bus_adapter *adapter = bus_suite_open();
+	bus_suite_reader reader;
+	pumping pump = { .adapter = bus_suite_open(),
+			 .topic = bus_suite_topic(adapter, 1) };
+	int64_t deadline = bus_suite_now() + 2 * BUS_SUITE_MS;
+
+	CU_ASSERT_FATAL(folder[0] != '\0');
+	bus_suite_reader_init(&reader, adapter, pump.topic);
+	BUS_SUITE_OK(bus_adapter_join(adapter, bus_suite_name("group"), pump.topic, &err));
+	while (pump.durable < 200 || reader.delivered[0] < 100) {
+		pump_once(&pump, 5000);
+		(void)bus_suite_reader_poll(&reader, 10);
+	}
+	CU_ASSERT_EQUAL_FATAL(script("kill", NULL, 0), 0);
+	for (int i = 0; i < 3; i++) {
+		pump_once(&pump, 300);
+		(void)bus_suite_reader_poll(&reader, 100);
+	}
+	CU_ASSERT_EQUAL(pump.durable % 10, 0);
+	CU_ASSERT_EQUAL(pump.failed + pump.uncertain, 30);
+	CU_ASSERT_EQUAL_FATAL(script("start", NULL, 0), 0);
+	int64_t up = bus_suite_now();
+	int target = pump.durable + 200;
+
+	while ((pump.durable < target || reader.next[0] < target) &&
+	       bus_suite_now() < deadline) {
+		pump_once(&pump, 1000);
+		(void)bus_suite_reader_poll(&reader, 10);
+	}
+	printf("(again at work %lld ms after the broker) ",
+	       (long long)(bus_suite_now() - up));
+	CU_ASSERT(pump.durable >= target && reader.next[0] >= target);
+	CU_ASSERT_EQUAL(reader.wrong, 0);
+	CU_ASSERT_EQUAL(reader.holds, 0);
+	check_values(pump.topic, pump.durable);
+	bus_adapter_close(pump.adapter);
+	bus_adapter_close(adapter);
+}
+
+/* ---- nobody there ---- */
+
+static void
+case_unreachable(void)
+{
+	bus_adapter *adapter = NULL;
+	const bus_topic_spec spec = { "suite.nobody", 1, 1, -1, 1 };
+	bus_publication publication = { .topic = "suite.nobody",
+					.record.value = BUS_STR("v") };
+	bus_topic_info info;
+	bus_arena *arena = bus_arena_create(4096);
+	bus_topic_info *topics = NULL;
+	size_t topic_count = 0;
+	bool made = false;
+	int32_t count = 0;
+	int64_t offset = 0;
+	int64_t begin = bus_suite_now();
+
+	/* port 1: refused at once */
+	BUS_SUITE_OK(open_with("kafka://127.0.0.1:1", NULL, &adapter, &err));
+	bus_error err = BUS_ERROR_INIT;
+
+	CU_ASSERT_EQUAL(bus_adapter_topic_ensure(adapter, &spec, 300, &info, &made, &err),
+			BUS_E_RETRY);
+	CU_ASSERT_EQUAL(bus_adapter_topic_list(adapter, "", 300, arena, &topics,
+					       &topic_count, &err),
+			BUS_E_RETRY);
+	CU_ASSERT_EQUAL(bus_adapter_partitions(adapter, "suite.nobody", 300, &count, &err),
+			BUS_E_RETRY);
+	CU_ASSERT_EQUAL(bus_adapter_offset(adapter, "suite.nobody", 0, BUS_OFFSET_LATEST,
+					   0, 300, &offset, &err),
+			BUS_E_RETRY);
+	CU_ASSERT_EQUAL(bus_adapter_publish(adapter, &publication, 1, 300, &err),
+			BUS_E_RETRY);
+	CU_ASSERT_EQUAL(publication.outcome, BUS_OUTCOME_FAILED);
+	CU_ASSERT(bus_suite_now() < begin + 6000);
+	bus_arena_destroy(arena);
+	bus_adapter_close(adapter);
+	CU_ASSERT(bus_suite_now() < begin + 6000 + BUS_CLOSE_MS_MAX);
+}
+
+static void
+case_poll_unreachable(void)
+{
+	const bus_poll_limit limit = { 10, 1000, 200 };
+	bus_adapter *adapter = NULL;
+	bus_poll poll;
+	bus_status status = BUS_OK;
+	int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
+
+	BUS_SUITE_OK(open_with("kafka://127.0.0.1:1", NULL, &adapter, &err));
+	BUS_SUITE_OK(bus_adapter_join(adapter, "nobody", "suite.nobody", &err));
+	while (status == BUS_OK && bus_suite_now() < deadline) {
+		bus_error err = BUS_ERROR_INIT;
+
+		status = bus_adapter_poll(adapter, &limit, &poll, &err);
+	}
+	CU_ASSERT_EQUAL(status, BUS_E_RETRY);
+	int64_t begin = bus_suite_now();
+
+	bus_adapter_close(adapter);
+	CU_ASSERT(bus_suite_now() < begin + BUS_CLOSE_MS_MAX + 500);
+}
+
+/* ---- speed, printed and not judged: the machine is shared ---- */
+
+#define RATE_EVENTS 200000
+#define RATE_BATCH 5000
+
+static void
+rate_publish(bus_adapter *adapter, const char *topic)
+{
+	static char value[400];
+	static const bus_header headers[] = {
+		{ BUS_STR("ce_id"), BUS_STR("01234567-89ab-7cde-8f01-23456789abcd") },
+		{ BUS_STR("ce_type"), BUS_STR("io.busline.deploy.requested.v1") },
+	};
+	bus_publication *batch = calloc(RATE_BATCH, sizeof(*batch));
+	bus_arena *arena = bus_arena_create(1 << 20);
+
+	memset(value, 'v', sizeof(value));
+	for (int i = 0; i < RATE_BATCH; i++) {
+		batch[i].topic = topic;
+		batch[i].partition = BUS_PARTITION_HOME;
+		batch[i].record =
+			(bus_record){ bus_arena_printf(arena, "tenant/app-%d", i),
+				      { value, sizeof(value) },
+				      headers,
+				      2 };
+	}
+	int64_t begin = bus_suite_now();
+
+	for (int done = 0; done < RATE_EVENTS; done += RATE_BATCH) {
+		BUS_SUITE_OK(bus_adapter_publish(adapter, batch, RATE_BATCH, BUS_SUITE_MS,
+						 &err));
+	}
+	printf("(published %d/s ",
+	       (int)(RATE_EVENTS * 1000ll / (bus_suite_now() - begin + 1)));
+	bus_arena_destroy(arena);
+	free(batch);
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	int64_t left = *(const int64_t *)a;
+	int64_t right = *(const int64_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void
+case_rate(void)
+{
+	bus_adapter *adapter = bus_suite_open();
+	const char *topic = bus_suite_topic(adapter, 6);
+	int64_t single_us[200];
+	bus_suite_reader reader;
+
+	rate_publish(adapter, topic);
+	bus_suite_reader_init(&reader, adapter, topic);
+	bus_suite_reader_start(&reader, 6);
+	int64_t begin = bus_suite_now();
+
+	while (bus_suite_reader_total(&reader) < RATE_EVENTS &&
+	       bus_suite_now() < begin + BUS_SUITE_MS) {
+		(void)bus_suite_reader_poll(&reader, 100);
+	}
+	printf("read %d/s, ", (int)(RATE_EVENTS * 1000ll / (bus_suite_now() - begin + 1)));
+	for (int i = 0; i < 200; i++) {
+		int64_t before = bus_clock_wall_us(bus_clock_system());
+
+		bus_suite_put(adapter, topic, 0, "v");
+		single_us[i] = bus_clock_wall_us(bus_clock_system()) - before;
+	}
+	qsort(single_us, 200, sizeof(single_us[0]), by_value);
+	printf("one event p50 %lld us, p99 %lld us) ", (long long)single_us[100],
+	       (long long)single_us[198]);
+	CU_ASSERT_EQUAL(bus_suite_reader_total(&reader), RATE_EVENTS);
+	CU_ASSERT_EQUAL(reader.wrong, 0);
+	bus_adapter_close(adapter);
+}
+
+static const bus_case cases[] = {
+	BUS_ADAPTER_CASES{ "URLs are taken by the letter", case_urls },
+	{ "properties are librdkafka's, those a guarantee needs are fixed",
+	  case_properties },
+	{ "a log cut off below the position holds the partition", case_cut_while_reading },
+	{ "a broker killed and started again: nothing lost, order kept", case_restart },
+	{ "with nobody there every question is RETRY in time, closing too",
+	  case_unreachable },
+	{ "with nobody there a member hears it, and can close", case_poll_unreachable },
+	{ "speed", case_rate },
+	{ 0 },
+};
+
+const bus_suite_def bus_suite = { "adapter kafka", cases, setup, teardown };
