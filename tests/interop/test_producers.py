@@ -74,8 +74,13 @@ def foreign(kafka, postgres):
 
     def note(record, partition, offset):
         places[record.id] = (partition, offset)
+    begun = set()
     for name, record in interleaved(dict(streams())):
         publishers[name].publish([record], note=note)
+        if name not in begun:
+            # librdkafka stays on a partition once it knows the topic.
+            publishers[name].flush()
+            begun.add(name)
     for publisher in publishers.values():
         publisher.flush()
     platform.quiesce([TOPIC], timeout=120)
@@ -105,6 +110,8 @@ def test_each_event_in_effect_once(foreign):
 
 def test_order_per_producer_and_app_is_kept(foreign):
     order = at_home(foreign)
+    staying = {foreign.places[record.id][0] for record in dict(streams())["null-staying"]}
+    assert len(staying) == 1, "it stayed"
     for name, sent in streams():
         if name == "null-roaming":
             continue
@@ -130,11 +137,16 @@ def test_order_of_each_partition_is_kept_for_a_roaming_producer(foreign):
 
 
 def test_one_worker_or_four_same_digest(foreign, make_platform):
-    for workers in (1, 4):
-        again = make_platform(foreign.kafka, foreign.postgres, fresh_log=False)
+    for workers, shares in ((1, [6]), (4, [1, 1, 2, 2])):
+        # Units of one event, so that all four are there long before the end.
+        again = make_platform(foreign.kafka, foreign.postgres, fresh_log=False,
+                              BUSLINE_WORKER_BATCH_EVENTS=1 if workers > 1 else 2000)
         for _ in range(workers):
             again.start("scale")
         again.start("relay")
+        wait_for(lambda: again.shares("scale") == shares, "all have their share", 30)
+        done = again.value("select count(*) from busline.ledger")
+        assert workers == 1 or done < TOTAL / 2, "there was work for all"
         again.quiesce([TOPIC], timeout=120)
         assert_once(again, TOTAL)
         assert again.digest() == foreign.digest(), f"{workers} workers"

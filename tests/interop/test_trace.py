@@ -105,19 +105,12 @@ def trickle(servers, stop, count):
     count.append(number)
 
 
-def owners(platform):
-    """How many partitions each member of the scale workers' group has."""
-    group = platform.group + ".scale"
-    found = platform.kafka.admin.describe_consumer_groups([group])[group].result(10)
-    return sorted(len(m.assignment.topic_partitions) for m in found.members)
-
-
 def test_another_worker_takes_over(platform):
     """The kill test under which peers stand still for 45 s, and ledger and state part."""
     took = []
     stop, count = threading.Event(), []
     workers = [platform.start("scale") for _ in range(2)]
-    wait_for(lambda: owners(platform) == [3, 3], lambda: f"shared: {owners(platform)}", 60)
+    wait_for(lambda: platform.shares("scale") == [3, 3], "two share", 60)
     checker = Checker(platform.url)
     checker.start()
     publishing = threading.Thread(target=trickle, args=(platform.kafka.servers, stop, count))
@@ -133,7 +126,7 @@ def test_another_worker_takes_over(platform):
                  lambda: "the other worker takes over\n" + platform.tails(), 60, 0.02)
         took.append(time.monotonic() - began)
         workers[victim] = platform.start("scale")
-        wait_for(lambda: owners(platform) == [3, 3], lambda: f"shared: {owners(platform)}", 60)
+        wait_for(lambda: platform.shares("scale") == [3, 3], "two share", 60)
     stop.set()
     publishing.join(60)
     platform.quiesce(["busline.scale"])

@@ -379,6 +379,12 @@ class Platform:
         return dict(self.rows("select partition, next_offset from busline.position "
                               "where topic = %s", topic))
 
+    def shares(self, role):
+        """How many partitions each member of a role's group has, sorted."""
+        group = f"{self.group}.{role}"
+        found = self.kafka.admin.describe_consumer_groups([group])[group].result(10)
+        return sorted(len(m.assignment.topic_partitions) for m in found.members)
+
     def behind(self, topics):
         """What is not done yet; empty when everything is."""
         waiting = self.value(PROMISED)
