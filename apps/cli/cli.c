@@ -61,6 +61,20 @@ busp_configure(bus_cli *cli, bus_error *err)
 	return BUS_OK;
 }
 
+/* Defaults of options, not settings: taken out of the environment, where the configuration
+ * refuses a BUSLINE_ variable that it does not know. */
+static const char *
+busp_take_variable(bus_cli *cli, const char *name)
+{
+	const char *text = getenv(name);
+	if (text == NULL) {
+		return NULL;
+	}
+	const char *copy = bus_arena_printf(cli->arena, "%s", text).data;
+	unsetenv(name);
+	return *copy != '\0' ? copy : NULL;
+}
+
 static bus_exit
 busp_help(const bus_cli *cli)
 {
@@ -105,6 +119,8 @@ bus_cli_main(int argc, char **argv)
 	cli->arena = bus_arena_create(ARENA_CHUNK_BYTES);
 	cli->config = bus_config_create();
 	assert(cli->arena != NULL && cli->config != NULL);
+	cli->tenant = busp_take_variable(cli, "BUSLINE_TENANT");
+	cli->actor = busp_take_variable(cli, "BUSLINE_ACTOR");
 	bus_exit code = busp_run(cli, argc, argv);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == BUS_EXIT_OK) {
 		code = bus_cli_fail(BUS_EXIT_IO, "standard output", NULL, "%s",

@@ -129,6 +129,8 @@ struct bus_cli {
 	bool version;
 	const char *color_when; /* auto, always, never; NULL: auto */
 	const char *config_path;
+	const char *tenant; /* $BUSLINE_TENANT, or NULL */
+	const char *actor;  /* $BUSLINE_ACTOR, or NULL */
 	const char *const *arguments;
 	size_t argument_count;
 	bus_cli_value values[BUS_CLI_VALUES_MAX];

@@ -23,8 +23,7 @@ static bus_str
 busp_tenant(const bus_cli *cli)
 {
 	const char *text = bus_cli_text(cli, "tenant");
-	text = text != NULL ? text : getenv("BUSLINE_TENANT");
-	return text != NULL && *text != '\0' ? bus_str_from(text) : BUS_STR_NULL;
+	return bus_str_from(text != NULL ? text : cli->tenant);
 }
 
 static const bus_cli_option tenant_options[] = {
@@ -193,21 +192,23 @@ busp_place(const char *text, bus_arena *arena, bus_str ret_params[3])
 
 /* Columns of cli_dead_letter that hold bytes, as PostgreSQL shows them. */
 static bus_str
-busp_readable(bus_cli *cli, bus_str name, bus_str cell)
+busp_readable(bus_cli *cli, bus_str *name, bus_str cell)
 {
 	const bus_header *headers;
 	size_t count;
-	bool base64;
+	bool base64 = false;
 	bus_error err = BUS_ERROR_INIT;
 	bus_str bytes = bus_cli_bytea(cell, cli->arena);
-	if (bus_str_is(name, "headers") && bytes.data != NULL &&
+	if (bus_str_is(*name, "headers") && bytes.data != NULL &&
 	    bus_headers_unpack(bytes, cli->arena, &headers, &count, &err) == BUS_OK) {
 		return bus_cli_headers_json(headers, count, cli->arena);
 	}
-	if (bus_str_is(name, "data")) {
-		return bus_cli_data_json(bytes, cli->arena, &base64);
+	if (bus_str_is(*name, "data")) {
+		cell = bus_cli_data_json(bytes, cli->arena, &base64);
+		*name = base64 ? BUS_STR("data_base64") : *name;
+		return cell;
 	}
-	return bytes.data != NULL && bus_str_is(name, "key") ?
+	return bytes.data != NULL && bus_str_is(*name, "key") ?
 		       bus_cli_text_of(bytes, cli->arena) :
 		       cell;
 }
@@ -215,14 +216,18 @@ busp_readable(bus_cli *cli, bus_str name, bus_str cell)
 static void
 busp_dlq_print(bus_cli *cli, bus_table *table)
 {
+	bus_str *names =
+		bus_arena_alloc(cli->arena, table->column_count * sizeof(*names));
 	bus_str *cells =
 		bus_arena_alloc(cli->arena, table->column_count * sizeof(*cells));
 	bool *json = bus_arena_alloc(cli->arena, table->column_count * sizeof(*json));
 	for (size_t i = 0; i < table->column_count; i++) {
-		cells[i] = busp_readable(cli, table->columns[i], table->cells[i]);
-		json[i] = table->json[i] || bus_str_is(table->columns[i], "headers") ||
-			  bus_str_is(table->columns[i], "data");
+		names[i] = table->columns[i];
+		json[i] = table->json[i] || bus_str_is(names[i], "headers") ||
+			  bus_str_is(names[i], "data");
+		cells[i] = busp_readable(cli, &names[i], table->cells[i]);
 	}
+	table->columns = names;
 	table->cells = cells;
 	table->json = json;
 	if (cli->format != BUS_CLI_TABLE) {
@@ -235,7 +240,7 @@ busp_dlq_print(bus_cli *cli, bus_table *table)
 	bus_cli_rows rows;
 	bus_cli_rows_init(&rows, cli->arena, columns, 2);
 	for (size_t i = 0; i < table->column_count; i++) {
-		bus_cli_rows_add(&rows, (const bus_str[]){ table->columns[i], cells[i] });
+		bus_cli_rows_add(&rows, (const bus_str[]){ names[i], cells[i] });
 	}
 	bus_cli_print(cli, &rows.table);
 }

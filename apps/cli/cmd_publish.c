@@ -31,7 +31,7 @@ static const bus_cli_option publish_options[] = {
 	{ "source", .kind = BUS_CLI_TEXT, .argument = "URI", .fallback = BUS_CLI_SOURCE,
 	  .help = "Who publishes; (source, id) is the identity of an event" },
 	{ "time", .kind = BUS_CLI_TIME, .argument = "TIME",
-	  .help = "Event time; else now" },
+	  .help = "Event time; else the time in the id, if that is a UUIDv7" },
 	{ "causation", .kind = BUS_CLI_TEXT, .argument = "ID",
 	  .help = "causationid: the event that caused this one" },
 	{ "extension", .kind = BUS_CLI_TEXT, .many = true, .argument = "NAME=VALUE",

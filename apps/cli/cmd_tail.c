@@ -552,6 +552,11 @@ busp_tail_run(bus_cli *cli)
 	     cli->argument_count == 0 && row->name != NULL && status == BUS_OK; row++) {
 		status = busp_add_topic(&tail, row->topic, &err);
 	}
+	if (status == BUS_E_FATAL) {
+		return bus_cli_fail(bus_cli_exit_of(&err), NULL,
+				    "`busline topic ls --all` lists the topics", "%s",
+				    err.text);
+	}
 	if (status == BUS_OK) {
 		status = busp_start(&tail, &err);
 	}

@@ -58,13 +58,6 @@ bus_cli_publisher_destroy(bus_cli_publisher *publisher)
 }
 
 static bus_str
-busp_or(const char *given, const char *variable)
-{
-	const char *text = given != NULL ? given : getenv(variable);
-	return text != NULL && *text != '\0' ? bus_str_from(text) : BUS_STR_NULL;
-}
-
-static bus_str
 busp_person(bus_arena *arena)
 {
 	char host[256] = "";
@@ -79,8 +72,10 @@ busp_person(bus_arena *arena)
 void
 bus_cli_event_defaults(const bus_cli *cli, bus_event *event)
 {
-	event->tenant = busp_or(bus_cli_text(cli, "tenant"), "BUSLINE_TENANT");
-	event->actor = busp_or(bus_cli_text(cli, "actor"), "BUSLINE_ACTOR");
+	const char *tenant = bus_cli_text(cli, "tenant");
+	const char *actor = bus_cli_text(cli, "actor");
+	event->tenant = bus_str_from(tenant != NULL ? tenant : cli->tenant);
+	event->actor = bus_str_from(actor != NULL ? actor : cli->actor);
 	if (event->actor.data == NULL) {
 		event->actor = busp_person(cli->arena);
 	}
@@ -102,25 +97,36 @@ bus_cli_type_of(const char *text, bus_arena *arena)
 	return bus_str_from(text);
 }
 
-static bus_exit
-busp_unknown_type(const bus_event *event, const char *where)
+/* Short names are compared with short names. */
+static const char *
+busp_nearest_type(bus_arena *arena, const char *wanted)
 {
+	static const char prefix[] = "io.busline.";
 	size_t count;
 	const char *names[TYPES_MAX + 1] = { NULL };
-	char wanted[256];
-	char advice[512];
 	const bus_event_type *types = bus_registry_types(&count);
+	bool whole = strncmp(wanted, prefix, sizeof(prefix) - 1) == 0;
 	for (size_t i = 0; i < count && i < TYPES_MAX; i++) {
-		names[i] = types[i].type;
+		const char *start = types[i].type + (whole ? 0 : sizeof(prefix) - 1);
+		const char *version = strrchr(start, '.');
+		size_t len = whole ? strlen(start) : (size_t)(version - start);
+		names[i] = bus_arena_printf(arena, "%.*s", (int)len, start).data;
 	}
-	snprintf(wanted, sizeof(wanted), "%.*s", BUS_STR_ARG(event->type));
-	const char *nearest = bus_cli_nearest(wanted, names);
-	snprintf(advice, sizeof(advice),
-		 nearest != NULL ? "did you mean %s?" :
-				   "`busline __complete types` lists "
-				   "them; --topic and --no-validate send "
-				   "any%s",
-		 nearest != NULL ? nearest : "");
+	return bus_cli_nearest(wanted, names);
+}
+
+static bus_exit
+busp_unknown_type(const bus_cli_publisher *publisher, const bus_event *event,
+		  const char *where)
+{
+	bus_arena *arena = publisher->arena;
+	const char *wanted =
+		bus_arena_printf(arena, "%.*s", BUS_STR_ARG(event->type)).data;
+	const char *nearest = busp_nearest_type(arena, wanted);
+	const char *advice =
+		nearest == NULL ?
+			"docs/events.md lists them; --no-validate and --topic send any" :
+			bus_arena_printf(arena, "did you mean %s?", nearest).data;
 	return bus_cli_fail(BUS_EXIT_DATA, where, advice, "no event has the type '%s'",
 			    wanted);
 }
@@ -155,17 +161,18 @@ busp_say_report(const bus_event *event, const bus_schema_report *report,
 	char object[512];
 	size_t kept = report->count < BUS_SCHEMA_ERRORS_MAX ? report->count :
 							      BUS_SCHEMA_ERRORS_MAX;
+	snprintf(object, sizeof(object), "%s%s%.*s", where != NULL ? where : "",
+		 where != NULL ? ": " : "", BUS_STR_ARG(event->type));
 	for (size_t i = 0; i < kept; i++) {
 		const bus_schema_error *row = &report->errors[i];
-		snprintf(object, sizeof(object), "%s%s%.*s", where != NULL ? where : "",
-			 where != NULL ? ": " : "", BUS_STR_ARG(event->type));
-		bus_cli_fail(BUS_EXIT_DATA, object, NULL, "data%s %s (schema %s)",
+		bus_cli_fail(BUS_EXIT_DATA, object, NULL, "data%s%s: %s (schema %s)",
+			     *row->instance_location != '\0' ? " at " : "",
 			     row->instance_location, row->text, row->keyword_location);
 	}
 	if (kept == 0) {
-		bus_cli_fail(BUS_EXIT_DATA, where, NULL, "%s", err->text);
+		bus_cli_fail(BUS_EXIT_DATA, object, NULL, "data: %s", err->text);
 	} else if (kept < report->count) {
-		bus_cli_fail(BUS_EXIT_DATA, where, NULL, "and %zu more",
+		bus_cli_fail(BUS_EXIT_DATA, object, NULL, "and %zu more",
 			     report->count - kept);
 	}
 	return BUS_EXIT_DATA;
@@ -182,7 +189,7 @@ busp_validate(bus_cli_publisher *publisher, const char *topic, bus_event *event,
 		return BUS_EXIT_OK;
 	}
 	if (bus_registry_find(publisher->registry, event->type) == NULL) {
-		return busp_unknown_type(event, where);
+		return busp_unknown_type(publisher, event, where);
 	}
 	if (bus_str_empty(event->tenant)) {
 		return bus_cli_fail(BUS_EXIT_DATA, where,
@@ -196,29 +203,44 @@ busp_validate(bus_cli_publisher *publisher, const char *topic, bus_event *event,
 	return BUS_EXIT_OK;
 }
 
+/* The time of an event that names none: the one in its id, so that the same event published
+ * again is the same bytes, and known as a repeat. An id of another kind tells no time, and
+ * one made up here would make a conflict of the repeat. */
+static void
+busp_time_of_id(bus_cli_publisher *publisher, bus_event *event)
+{
+	bus_uuid uuid;
+	char text[BUS_TIME_TEXT_MAX];
+	if (event->time.data != NULL || !bus_uuid_parse(event->id, &uuid) ||
+	    uuid.bytes[6] >> 4 != 7) {
+		return;
+	}
+	int64_t ms = 0;
+	for (size_t i = 0; i < 6; i++) {
+		ms = ms << 8 | uuid.bytes[i];
+	}
+	event->time_us = ms * 1000;
+	size_t len = bus_time_format(event->time_us, text);
+	event->time = bus_arena_str(publisher->arena, (bus_str){ text, len });
+}
+
 /* What a publisher need not say. */
 static bus_status
 busp_complete(bus_cli_publisher *publisher, bus_event *event, bus_error *err)
 {
-	const bus_cli *cli = publisher->cli;
 	if (event->source.data == NULL) {
 		event->source = publisher->source;
 	}
 	if (event->id.data == NULL) {
 		bus_uuid uuid;
 		char text[BUS_UUID_TEXT_LEN + 1];
-		if (bus_uuid_v7(cli->clock, &uuid, err) != BUS_OK) {
+		if (bus_uuid_v7(publisher->cli->clock, &uuid, err) != BUS_OK) {
 			return err->status;
 		}
 		bus_uuid_format(&uuid, text);
 		event->id = bus_arena_str(publisher->arena, bus_str_from(text));
 	}
-	if (event->time.data == NULL) {
-		char text[BUS_TIME_TEXT_MAX];
-		event->time_us = bus_clock_wall_us(cli->clock);
-		bus_time_format(event->time_us, text);
-		event->time = bus_arena_str(publisher->arena, bus_str_from(text));
-	}
+	busp_time_of_id(publisher, event);
 	if (event->data.data != NULL && event->datacontenttype.data == NULL) {
 		event->datacontenttype = BUS_STR("application/json");
 	}
@@ -255,7 +277,7 @@ bus_cli_publisher_add(bus_cli_publisher *publisher, bus_event *event, const char
 	assert(publisher->count < BUS_CLI_BATCH_MAX);
 	const char *topic = busp_topic(publisher, event);
 	if (topic == NULL) {
-		return busp_unknown_type(event, where);
+		return busp_unknown_type(publisher, event, where);
 	}
 	bus_status status = busp_complete(publisher, event, &err);
 	bus_exit code = status == BUS_OK ? busp_validate(publisher, topic, event, where) :

@@ -1,5 +1,9 @@
 -- Dead letters by cause: $1::text tenant or NULL, $2::text cause or NULL.
-SELECT d.cause, count(*) AS count, min(d.recorded_at) AS first, max(d.recorded_at) AS last,
+SELECT d.cause, count(*) AS count, 
+       to_char(min(d.recorded_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+       AS first,
+       to_char(max(d.recorded_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+       AS last,
        (array_agg(p.topic || '/' || p.partition || '@' || d."offset"
 		  ORDER BY d.recorded_at DESC))[1] AS example
   FROM busline.dead_letter d

@@ -1,6 +1,10 @@
 -- Incidents, the newest first: $1::boolean closed ones too.
-SELECT id, kind, topic, partition, "offset", count, opened_at, last_seen_at, closed_at,
+SELECT id, kind, topic, partition, "offset", count,
+       to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS opened_at,
+       to_char(last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+       AS last_seen_at,
+       to_char(closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS closed_at,
        closed_by, close_reason, detail
   FROM busline.incident
  WHERE $1::boolean OR closed_at IS NULL
- ORDER BY closed_at IS NOT NULL, last_seen_at DESC, id DESC
+ ORDER BY incident.closed_at IS NOT NULL, incident.last_seen_at DESC, id DESC

@@ -42,6 +42,7 @@ WITH asked AS MATERIALIZED (
 )
 SELECT a.n, a.verdict::text AS verdict,
        CASE WHEN d.cause IS NULL THEN a.reason
+	    WHEN d.cause = 'rejected' THEN coalesce(d.detail, a.reason)
 	    ELSE concat_ws(': ', d.cause, coalesce(d.detail, a.reason)) END AS reason
   FROM answer a
   LEFT JOIN busline.dead_letter d ON d.stream = a.stream AND d."offset" = a."offset"
