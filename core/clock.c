@@ -60,11 +60,12 @@ bus_clock_manual_init(bus_clock_manual *manual, int64_t wall_us)
 	};
 }
 
+/* Years from 1 on. */
 static int64_t
 busp_days_of(int64_t year, int64_t month, int64_t day)
 {
 	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t era = (y >= 0 ? y : y - 399) / 400;
+	int64_t era = y / 400;
 	int64_t year_of_era = y - era * 400;
 	int64_t day_of_year =
 		(153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
@@ -205,7 +206,7 @@ bus_time_format(int64_t time_us, char ret_text[BUS_TIME_TEXT_MAX])
 	int64_t in_day = us - days * BUSP_DAY_US;
 
 	int64_t z = days + 719468;
-	int64_t era = z / 146097 - (z % 146097 < 0);
+	int64_t era = z / 146097;
 	int64_t day_of_era = z - era * 146097;
 	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
 			       day_of_era / 146096) /

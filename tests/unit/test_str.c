@@ -65,6 +65,18 @@ test_utf8(void)
 	}
 }
 
+/* ASCII is looked at eight bytes at a time. */
+static void
+test_utf8_words(void)
+{
+	for (size_t at = 0; at < 24; at++) {
+		char text[] = "0123456789abcdefghijklmn";
+		CU_ASSERT_TRUE(bus_utf8_valid((bus_str){ text, 24 }));
+		text[at] = (char)0xff;
+		CU_ASSERT_FALSE(bus_utf8_valid((bus_str){ text, 24 }));
+	}
+}
+
 /* Every two-byte sequence against the definition: only C2..DF 80..BF are characters. */
 static void
 test_utf8_pairs(void)
@@ -110,6 +122,7 @@ test_json_units(void)
 static const bus_case cases[] = {
 	{ "absent, empty and equal are three things", test_equality },
 	{ "UTF-8 is what RFC 3629 says", test_utf8 },
+	{ "a wrong byte at any place of a word", test_utf8_words },
 	{ "all pairs of bytes", test_utf8_pairs },
 	{ "JSON escapes, and a wrong byte becomes U+FFFD", test_json_units },
 	{ 0 },
