@@ -22,7 +22,8 @@ elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
 	target_compile_options(bus_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif()
 if(BUS_COVERAGE)
-	target_compile_options(bus_flags INTERFACE --coverage)
+	# tests have threads: counters that are not atomic run backwards
+	target_compile_options(bus_flags INTERFACE --coverage -fprofile-update=atomic)
 	target_link_options(bus_flags INTERFACE --coverage)
 endif()
 
