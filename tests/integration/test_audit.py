@@ -1,0 +1,102 @@
+"""docs/audit.md: each question of it, asked as the auditor, has the answer printed there."""
+
+import os
+import pathlib
+import re
+
+import pytest
+from confluent_kafka import Producer
+
+from support.platform import wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/audit.md"
+QUESTION = re.compile(r"```sql\n(?P<query>.*?)\n```\n\n```text\n(?P<answer>.*?)```", re.S)
+
+# What ops/run publishes with a client that is not ours.
+FOREIGN = [
+    ("nightly-2025-06-02-1", "acme", "blog", '{"process":"web","delta":1}'),
+    ("nightly-2025-06-02-2", "acme", "search", '{"process":"web","replicas":"many"}'),
+]
+
+
+def publish_foreign(servers):
+    producer = Producer({"bootstrap.servers": servers})
+    for ident, tenant, app, data in FOREIGN:
+        producer.produce("busline.scale", key=f"{tenant}/{app}", value=data, headers=[
+            ("ce_specversion", "1.0"), ("ce_id", ident), ("ce_source", "/scripts/nightly"),
+            ("ce_type", "io.busline.scale.requested.v1"), ("ce_tenant", tenant),
+            ("ce_subject", app), ("ce_time", "2025-06-02T23:00:00Z"),
+            ("ce_actor", "cron@acme.example"), ("content-type", "application/json")])
+    assert producer.flush(30) == 0
+
+
+@pytest.fixture
+def day(platform):
+    """The day of ops/run, applied; and a login that is an auditor and nothing else."""
+    platform.start_all()
+    platform.busline("publish", "--jsonl", ROOT / "ops/day/events.jsonl", "--wait=applied",
+                     "--timeout", "60s")
+    publish_foreign(platform.kafka.servers)
+    wait_for(lambda: platform.value("select count(*) from audit.event where source = "
+                                    "'/scripts/nightly'") == len(FOREIGN),
+             "the foreign events are in the ledger")
+    platform.quiesce()
+    login = f"{platform.name}_auditor"
+    platform.execute(f"create role {login} login password 'x' in role busline_auditor")
+    yield platform, platform.postgres.url_of(platform.name, user=login, password="x")
+    platform.execute(f"drop role {login}")
+
+
+def ask(platform, url, query):
+    answer = platform.busline("sql", query, "-o", "table", BUSLINE_DB_URL=url).stdout
+    return "\n".join(line.rstrip() for line in answer.splitlines()) + "\n"
+
+
+def test_each_question_has_the_answer_of_the_page(day):
+    platform, url = day
+    page = PAGE.read_text()
+    questions = list(QUESTION.finditer(page))
+    assert len(questions) >= 20
+    wrong = []
+    for question in reversed(questions):
+        answer = ask(platform, url, question["query"])
+        if answer == question["answer"]:
+            continue
+        wrong.append(f"{question['query']}\n--- the page\n{question['answer']}--- now\n{answer}")
+        page = page[:question.start("answer")] + answer + page[question.end("answer"):]
+    if os.environ.get("BUSLINE_TEST_UPDATE"):
+        PAGE.write_text(page)
+    else:
+        assert not wrong, "\n\n".join(reversed(wrong))
+
+
+@pytest.mark.parametrize("change", [
+    "insert into paas.tenant values ('x', 'x', null, null, 's', 'i', null)",
+    "update paas.scale set desired = 0",
+    "delete from busline.ledger",
+    "truncate busline.ledger",
+    "update busline.position set next_offset = 0",
+    "select busline.position_move('busline.scale', 0, 0, 'x', 'x')",
+    "create table audit.mine (x int)",
+    "set role busline_worker",
+])
+def test_an_auditor_changes_nothing(day, change):
+    platform, url = day
+    before = platform.digest()
+    result = platform.busline("sql", change, check=False, BUSLINE_DB_URL=url)
+    assert result.returncode != 0, f"the auditor could: {change}"
+    assert platform.digest() == before
+
+
+def test_an_auditor_of_one_tenant_sees_one_tenant(day):
+    platform, url = day
+    import psycopg
+    with psycopg.connect(url) as connection:
+        everything = connection.execute("select count(*) from audit.event").fetchone()[0]
+        connection.execute("set busline.tenant = 'acme'")
+        seen = connection.execute("select tenant, count(*) from audit.event group by 1").fetchall()
+        assert [tenant for tenant, _ in seen] == ["acme"]
+        assert 0 < seen[0][1] < everything
+        assert connection.execute("select distinct tenant from audit.state_row").fetchall() \
+            == [("acme",)]
