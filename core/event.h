@@ -129,8 +129,10 @@ typedef enum bus_event_mode { BUS_MODE_BINARY, BUS_MODE_STRUCTURED } bus_event_m
 /**
  * bus_event_write - a record of an event
  *
- * @event: id, source and type set; data as bytes (JSON for structured mode, unless
- *	datacontenttype says otherwise: then data_base64)
+ * @event: id, source, type and tenant set; data as bytes (JSON for structured mode,
+ *	unless datacontenttype says otherwise: then data_base64) or as data_json. An
+ *	empty subject is none. Without time, time_us is written unless it is
+ *	BUS_TIME_NONE or 0.
  * @arena: holds all of the record
  * @ret_record: key is tenant/subject (bus_event_key)
  *
