@@ -8,6 +8,7 @@
 static const bus_adapter_ops *const busp_adapters[] = {
 	&busp_kafka_ops,
 	&busp_memory_ops,
+	&busp_fault_ops,
 };
 
 #define BUSP_ADAPTER_COUNT (sizeof(busp_adapters) / sizeof(busp_adapters[0]))
