@@ -16,7 +16,7 @@ valgrind units, under valgrind
 coverage which lines the units reach"
 
 # what is shown of a log while it grows
-telling='^ *[0-9]+/[0-9]+ Test +#|^(tests/)?[^ ]+::.* (PASSED|FAILED|ERROR)|^\[[0-9]+/[0-9]+\].*(Linking C exec)|: (warning|error): |^FAILED|^install: |^kafka: |^[0-9]+% tests|^=+ .* in [0-9]|^TOTAL|^lines'
+telling='^ *[0-9]+/[0-9]+ Test +#|^(tests/)?[^ ]+::.* (PASSED|FAILED|ERROR)|^\[[0-9]+/[0-9]+\].*(Linking C exec)|: (warning|error): |^FAILED|^(install|kafka|valgrind): |^[0-9]+% tests|^=+ .* in [0-9]|^TOTAL|^lines'
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -212,23 +212,37 @@ stage_tsan() {
 	setarch -R bash -c "$(declare -f run_ctest count_cases count); out=$out name=$name; run_ctest tsan unit -j $jobs -E check_"
 }
 
-# every unit test that is a program of ours, by what ctest knows of it
+# every unit test that is a program of ours, with the arguments that ctest knows
 stage_valgrind() {
-	local title program directory rc=0
+	local title directory command rc=0
 	build dev || return
-	while IFS=$'\t' read -r title directory program; do
-		printf 'valgrind %s\n' "$title"
-		check env -C "$directory" valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect,possible \
-			--errors-for-leak-kinds=definite,indirect,possible --child-silent-after-fork=yes \
-			"$program" >"$out/valgrind-$title.log" 2>&1 || {
-			cat "$out/valgrind-$title.log"
-			rc=1
-		}
-	done < <(cd "$root" && ctest --test-dir build/dev -L '^unit$' --show-only=json-v1 | jq -r '
+	while IFS=$'\t' read -r title directory command; do
+		while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do
+			wait -n || rc=1
+		done
+		valgrind_one "$title" "$directory" "$command" &
+	done < <(ctest --test-dir build/dev -L '^unit$' --show-only=json-v1 | jq -r '
 		.tests[] | select(.command[0] | test("/build/dev/"))
-		| [.name, (.properties[] | select(.name == "WORKING_DIRECTORY").value), .command[0]] | @tsv')
-	[ -s "$out/$name.counts" ] || return 1
-	return "$rc"
+		| [.name, (.properties[] | select(.name == "WORKING_DIRECTORY").value), (.command | @sh)] | @tsv')
+	while [ -n "$(jobs -p)" ]; do
+		wait -n || rc=1
+	done
+	[ -s "$out/$name.counts" ] && return "$rc"
+}
+
+# valgrind_one NAME DIRECTORY COMMAND - the command is quoted for a shell
+valgrind_one() {
+	local log=$out/valgrind-$1.log start
+	start=$(now_ms)
+	if check bash -c "cd $(printf %q "$2") && exec valgrind -q --error-exitcode=9 --leak-check=full \
+		--show-leak-kinds=definite,indirect,possible --errors-for-leak-kinds=definite,indirect,possible \
+		--child-silent-after-fork=yes $3" >"$log" 2>&1; then
+		printf 'valgrind: %s passed, %s ms\n' "$1" $(($(now_ms) - start))
+	else
+		printf 'valgrind: %s FAILED\n' "$1"
+		cat "$log"
+		return 1
+	fi
 }
 
 stage_coverage() {
