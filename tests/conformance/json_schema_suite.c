@@ -2,8 +2,8 @@
  * json_schema_suite.c - runs the official JSON Schema test suite, draft 2020-12
  *
  * json_schema_suite DIR [--all]: DIR as fetch_json_schema_suite leaves it. Every required
- * test must pass. Optional ones are run and counted for information; --all names those
- * that fail as well.
+ * test must pass, and every optional one but those of the files listed below; --all names
+ * what fails there as well.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -25,12 +25,21 @@ static struct {
 } remotes[REMOTES_MAX];
 static size_t remote_count;
 
+/* Optional files that need not pass; schemas/README.md says why. */
+static const char *const excepted[] = {
+	"cross-draft.json",
+	"dependencies-compatibility.json",
+	"idn-hostname.json",
+};
+
 typedef struct tally {
-	unsigned passed, failed, files;
+	unsigned passed, failed, excepted, files;
 } tally;
 
 typedef struct suite_run {
 	unsigned flags;
+	bool optional;
+	bool name_all; /* also what fails in excepted files */
 	bool name_failures;
 	tally total;
 } suite_run;
@@ -177,6 +186,16 @@ run_group(const suite_run *run, const char *name, const json_t *group, tally *fi
 	bus_schema_set_destroy(set);
 }
 
+static bool
+is_excepted(const suite_run *run, const char *name)
+{
+	bool found = false;
+	for (size_t i = 0; i < sizeof(excepted) / sizeof(excepted[0]); i++) {
+		found = found || strcmp(excepted[i], name) == 0;
+	}
+	return run->optional && found;
+}
+
 static void
 run_file(const char *path, const char *name, void *arg)
 {
@@ -185,6 +204,8 @@ run_file(const char *path, const char *name, void *arg)
 	if (!has_suffix(name, ".json")) {
 		return;
 	}
+	bool may_fail = is_excepted(run, name);
+	run->name_failures = run->name_all || !may_fail;
 	json_t *groups = load(path);
 	size_t i;
 	json_t *group;
@@ -194,23 +215,32 @@ run_file(const char *path, const char *name, void *arg)
 	}
 	file.failed += groups == NULL;
 	json_decref(groups);
-	printf("%-36s %4u passed %4u failed\n", name, file.passed, file.failed);
+	printf("%-36s %4u passed %4u failed%s\n", name, file.passed, file.failed,
+	       may_fail ? " (excepted)" : "");
 	run->total.files++;
 	run->total.passed += file.passed;
-	run->total.failed += file.failed;
+	run->total.failed += may_fail ? 0 : file.failed;
+	run->total.excepted += may_fail ? file.failed : 0;
 }
 
 static tally
-run_folder(const char *root, const char *folder, unsigned flags, bool name_failures)
+run_folder(const char *root, const char *folder, unsigned flags, bool all)
 {
 	char path[PATH_MAX_];
-	suite_run run = { .flags = flags, .name_failures = name_failures };
+	suite_run run = { .flags = flags, .name_all = all, .optional = folder[0] != '\0' };
 	snprintf(path, sizeof(path), "%s/tests/draft2020-12%s", root, folder);
 	printf("-- draft2020-12%s\n", folder);
 	if (!walk(path, run_file, &run)) {
 		fprintf(stderr, "%s: no such folder\n", path);
 	}
 	return run.total;
+}
+
+static void
+print_tally(const char *name, const tally *t)
+{
+	printf("%s: %u passed, %u failed, %u failed in excepted files; %u files\n", name,
+	       t->passed, t->failed, t->excepted, t->files);
 }
 
 int
@@ -227,16 +257,15 @@ main(int argc, char **argv)
 	snprintf(path, sizeof(path), "%s/remotes", argv[1]);
 	walk(path, add_remote, REMOTE_BASE);
 
-	tally required = run_folder(argv[1], "", 0, true);
+	tally required = run_folder(argv[1], "", 0, all);
 	tally optional = run_folder(argv[1], "/optional", 0, all);
 	tally format = run_folder(argv[1], "/optional/format", BUS_SCHEMA_FORMAT, all);
-	printf("required: %u passed, %u failed, %u files\n", required.passed,
-	       required.failed, required.files);
-	printf("optional: %u passed, %u failed; formats: %u passed, %u failed\n",
-	       optional.passed, optional.failed, format.passed, format.failed);
+	print_tally("required", &required);
+	print_tally("optional", &optional);
+	print_tally("formats", &format);
 	for (size_t i = 0; i < remote_count; i++) {
 		json_decref(remotes[i].document);
 	}
-	return required.failed == 0 && required.passed >= TESTS_MIN ? EXIT_SUCCESS :
-								      EXIT_FAILURE;
+	bool good = required.failed == 0 && optional.failed == 0 && format.failed == 0;
+	return good && required.passed >= TESTS_MIN ? EXIT_SUCCESS : EXIT_FAILURE;
 }

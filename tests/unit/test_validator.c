@@ -180,6 +180,7 @@ static const struct {
 	{ "{\"$ref\":\"other.json\"}", "leads to no schema" },
 	{ "{\"$ref\":\"#/properties\",\"properties\":{}}", "no schema at that place" },
 	{ "{\"$ref\":\"#nowhere\"}", "leads to no schema" },
+	{ "{\"$ref\":\"#/allOf/00\",\"allOf\":[true]}", "leads to no schema" },
 	{ "{\"$ref\":\"#/$defs/%zz\",\"$defs\":{}}", "leads to no schema" },
 	{ "{\"$ref\":1}", "must be a string" },
 	{ "{\"$dynamicRef\":1}", "must be a string" },
@@ -499,9 +500,9 @@ unique(size_t count, size_t twin_at)
 	const bus_schema *schema = compile(set, "{\"uniqueItems\":true}", &err);
 	BUS_JSON_AUTO *instance = json_array();
 	for (size_t i = 0; i < count; i++) {
-		/* the twin is equal, not alike: 0.0 is 0 */
+		/* the twin is equal, not alike: 5.0 is 5 */
 		json_t *number =
-			i == twin_at ? json_real(0.0) : json_integer((json_int_t)i);
+			i == twin_at ? json_real(5.0) : json_integer((json_int_t)i);
 		json_array_append_new(instance, json_pack("{s:o,s:[s,i]}", "n", number,
 							  "t", "text of some length", 1));
 	}
@@ -581,6 +582,107 @@ documents_refer_to_each_other(void)
 	bus_schema_set_destroy(set);
 }
 
+/* Documents that need each other; the first is the one that is run. */
+static const struct {
+	const char *documents[4];
+	const char *instance;
+	bool valid;
+} webs[] = {
+	/* a relative reference from a base without a path */
+	{ { "{\"$id\":\"https://test.invalid\",\"$ref\":\"b\"}",
+	    "{\"$id\":\"https://test.invalid/b\",\"type\":\"null\"}" },
+	  "1",
+	  false },
+	/* the anchor of b is in scope, though b itself is never run, only a part of it */
+	{ { "{\"$id\":\"https://test.invalid/a\",\"$ref\":\"b#/$defs/part\"}",
+	    "{\"$id\":\"https://test.invalid/b\",\"$defs\":{\"part\":{\"$ref\":"
+	    "\"c#/$defs/part\"},\"n\":{\"$dynamicAnchor\":\"n\",\"maximum\":2}}}",
+	    "{\"$id\":\"https://test.invalid/c\",\"$defs\":{\"part\":{\"$dynamicRef\":"
+	    "\"#n\"},\"n\":{\"$dynamicAnchor\":\"n\",\"maximum\":3}}}" },
+	  "3",
+	  false },
+	/* a name that is both kinds of anchor can be overridden */
+	{ { "{\"$id\":\"https://test.invalid/a\",\"$ref\":\"b\",\"$defs\":{\"n\":"
+	    "{\"$dynamicAnchor\":\"n\",\"maximum\":2}}}",
+	    "{\"$id\":\"https://test.invalid/b\",\"$dynamicRef\":\"#n\",\"$defs\":{\"n\":"
+	    "{\"$anchor\":\"n\",\"$dynamicAnchor\":\"n\",\"maximum\":3}}}" },
+	  "3",
+	  false },
+	{ { "{\"$id\":\"https://test.invalid/a\",\"$ref\":\"b\"}",
+	    "{\"$id\":\"https://test.invalid/b\",\"$dynamicRef\":\"#n\",\"$defs\":{\"n\":"
+	    "{\"$anchor\":\"n\",\"$dynamicAnchor\":\"n\",\"maximum\":3}}}" },
+	  "3",
+	  true },
+};
+
+static void
+references_lead_where_the_standard_says(void)
+{
+	for (size_t i = 0; i < sizeof(webs) / sizeof(webs[0]); i++) {
+		bus_error err = BUS_ERROR_INIT;
+		const bus_schema *schema = NULL;
+		bus_schema_set *set = bus_schema_set_create(0);
+		for (size_t j = 0; webs[i].documents[j] != NULL; j++) {
+			static const char *const uris[] = { "file:///0", "file:///1",
+							    "file:///2" };
+			BUS_JSON_AUTO *document = parse(webs[i].documents[j]);
+			CU_ASSERT_EQUAL(bus_schema_set_add(set, bus_str_from(uris[j]),
+							   document, &err),
+					BUS_OK);
+		}
+		CU_ASSERT_EQUAL(bus_schema_compile(set, BUS_STR("file:///0"), &schema,
+						   &err),
+				BUS_OK);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(schema);
+		BUS_JSON_AUTO *instance = parse(webs[i].instance);
+		bus_status status = bus_schema_validate(schema, instance, NULL, &err);
+		CU_ASSERT_EQUAL(status, webs[i].valid ? BUS_OK : BUS_E_REJECT);
+		bus_schema_set_destroy(set);
+	}
+}
+
+/* The suite's own cases are run by tests/conformance; these are not among them. */
+static void
+formats_are_asserted_on_request(void)
+{
+	static const struct {
+		const char *format, *text;
+		bool valid;
+	} rows[] = {
+		{ "duration", "P1Y1D", false }, /* months between must be named */
+		{ "duration", "PT1H1S", false },
+		{ "duration", "P1Y1M1DT1H1M1S", true },
+		{ "date", "2000-02-29", true },
+		{ "date", "1900-02-29", false },
+		{ "date-time", "2024-02-29 10:00:00Z", false },
+		{ "ipv4", "127.0.0.01", false },
+		{ "ipv6", "::ffff:1.2.3.4", true },
+		{ "hostname", "a..b", false },
+		{ "uri", "http://[v1.x]/", true },
+		{ "uri", "http://[::g]/", false },
+		{ "uri", "http://h:80a/", false },
+		{ "uri-reference", "a:b/c", true },
+		{ "uri-reference", "1a:b", false },
+		{ "uri-template", "/{+path:3,list*}{?q}", true },
+		{ "uri-template", "/{a:0}", false },
+		{ "regex", "a++", false },
+		{ "uuid", "2eb8aa08-aa98-11ea-b4aa-73b441d1638", false },
+		{ "email", "a@b", true },
+		{ "email", "a@", false },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char schema[64], text[64];
+		snprintf(schema, sizeof(schema), "{\"format\":\"%s\"}", rows[i].format);
+		snprintf(text, sizeof(text), "\"%s\"", rows[i].text);
+		bool valid = is_valid(schema, text, BUS_SCHEMA_FORMAT);
+		if (valid != rows[i].valid) {
+			fprintf(stderr, "%s %s\n", schema, text);
+		}
+		CU_ASSERT_EQUAL(valid, rows[i].valid);
+		CU_ASSERT(is_valid(schema, text, 0));
+	}
+}
+
 static void
 nothing_comes_out_of_a_broken_set(void)
 {
@@ -653,6 +755,9 @@ static const bus_case cases[] = {
 	{ "many items are compared in time", many_items_are_compared_in_time },
 	{ "many members are marked", many_members_are_marked },
 	{ "documents refer to each other", documents_refer_to_each_other },
+	{ "references lead where the standard says",
+	  references_lead_where_the_standard_says },
+	{ "formats are asserted on request", formats_are_asserted_on_request },
 	{ "nothing comes out of a broken set", nothing_comes_out_of_a_broken_set },
 	{ "threads share a schema", threads_share_a_schema },
 	{ NULL, NULL },
