@@ -30,6 +30,7 @@ static const struct {
 	  "two rows of one key: nobody else writes them, so a bug" },
 	{ "23", BUSP_DATA, "constraints" },
 	{ "25006", BUSP_TRANSIENT, "read only: a standby now; connect again" },
+	{ "25P02", BUSP_TRANSIENT, "behind a statement that failed" },
 	{ "25P03", BUSP_TRANSIENT, "idle in transaction for too long" },
 	{ "40003", BUSP_LOST, "statement completion unknown" },
 	{ "40", BUSP_TRANSIENT, "serialisation, deadlock" },

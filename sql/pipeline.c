@@ -134,6 +134,7 @@ busp_segment_prepare(bus_store *store, busp_segment *segment, const char *query,
 		return not_sent(store, segment, query, err);
 	}
 	segment_sent(segment, strchr(bus_sql_files[file].name, '/') + 1);
+	segment->prepares = true;
 	store->prepared[file] = store->generation;
 	return BUS_OK;
 }
@@ -178,8 +179,8 @@ busp_segment_send(bus_store *store, busp_segment *segment, const busp_question *
 	return BUS_OK;
 }
 
-/* The error of a statement. What was prepared in a segment that failed may not be there, so
- * all is prepared again, under new names. */
+/* The error of a statement. What was to be prepared in a segment that failed may not be there,
+ * so all is prepared again, under new names. */
 static void
 segment_failed(bus_store *store, busp_segment *segment, const PGresult *result)
 {
@@ -194,14 +195,14 @@ segment_failed(bus_store *store, busp_segment *segment, const PGresult *result)
 	if (segment->unit && lost && segment->commit_at == segment->answered + 1) {
 		segment->error.status = BUS_E_UNKNOWN;
 	}
-	if (!busp_sqlstate_is_stale(sqlstate)) {
-		return;
+	bool stale = busp_sqlstate_is_stale(sqlstate);
+	if (stale || segment->prepares) {
+		busp_prepared_forget(store);
 	}
-	busp_prepared_forget(store);
-	if (store->stale_once) {
+	if (stale && store->stale_once) {
 		segment->error.status = BUS_E_FATAL;
 	}
-	store->stale_once = true;
+	store->stale_once |= stale;
 }
 
 static void
@@ -383,16 +384,17 @@ busp_ask_all(bus_store *store, busp_context context, const busp_question *questi
 		return err->status;
 	}
 	bus_status status = BUS_OK;
+	/* A unit in front of us that fails leaves its transaction open and failed; nothing can
+	 * even be prepared in it. */
+	if (store->segment_count > 1) {
+		const busp_question rollback = { .query = "unit_rollback" };
+		status = busp_segment_send(store, segment, &rollback, err);
+	}
 	for (size_t i = 0; status == BUS_OK && i < count; i++) {
 		if (questions[i].sql == NULL) {
 			status = busp_segment_prepare(store, segment, questions[i].query,
 						      err);
 		}
-	}
-	/* A unit in front of us that fails leaves its transaction open and failed. */
-	if (status == BUS_OK && store->segment_count > 1) {
-		const busp_question rollback = { .query = "unit_rollback" };
-		status = busp_segment_send(store, segment, &rollback, err);
 	}
 	for (size_t i = 0; status == BUS_OK && i < count; i++) {
 		status = busp_segment_send(store, segment, &questions[i], err);
@@ -404,12 +406,10 @@ bus_status
 busp_ask(bus_store *store, const char *query, PGresult **ret_rows, bus_error *err)
 {
 	const busp_question question = { .query = query, .params = &store->params };
-	unsigned generation = store->generation;
 	bus_error mine = BUS_ERROR_INIT;
 	bus_status status =
 		busp_ask_all(store, BUSP_IN_STATEMENT, &question, 1, ret_rows, &mine);
-	if (status == BUS_E_RETRY && store->generation != generation &&
-	    bus_store_connected(store)) {
+	if (status == BUS_E_RETRY && busp_sqlstate_is_stale(mine.sqlstate)) {
 		bus_error_reset(&mine); /* prepared again, under a new name */
 		status = busp_ask_all(store, BUSP_IN_STATEMENT, &question, 1, ret_rows,
 				      &mine);

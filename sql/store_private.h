@@ -105,6 +105,7 @@ typedef struct busp_segment {
 	busp_context context;
 	size_t sent;      /* statements, the preparing ones counted too */
 	size_t answered;  /* statements whose last result was read */
+	bool prepares;    /* statements are prepared in it */
 	bool in_answer;   /* a result was read, the NULL that ends it was not */
 	size_t commit_at; /* which statement is COMMIT; 0: none, or not sent yet */
 	bool committed;
