@@ -11,8 +11,6 @@
 
 #include "apps/cli/output.h"
 
-#define LONG_CELL 32 /* longer text may be wrapped on a terminal */
-
 /* Words that say how something is, in columns that say it. */
 static const struct {
 	const char *word;
@@ -157,17 +155,6 @@ busp_print_json(bus_cli_printer *printer, const bus_table *table)
 	}
 }
 
-static bool
-busp_long_cells(const bus_table *table, size_t column)
-{
-	for (size_t row = 0; row < table->row_count; row++) {
-		if (table->cells[row * table->column_count + column].len > LONG_CELL) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void
 busp_add_columns(struct libscols_table *target, const bus_cli_printer *printer,
 		 const bus_table *table)
@@ -177,9 +164,6 @@ busp_add_columns(struct libscols_table *target, const bus_cli_printer *printer,
 		double width = printer->columns != NULL ? printer->columns[i].width : 0;
 		char name[128];
 		snprintf(name, sizeof(name), "%.*s", BUS_STR_ARG(table->columns[i]));
-		if (busp_long_cells(table, i)) {
-			flags |= SCOLS_FL_WRAP;
-		}
 		struct libscols_column *column =
 			scols_table_new_column(target, name, width, flags);
 		assert(column != NULL);

@@ -187,6 +187,11 @@ def test_colours_only_where_they_are_wanted():
     assert "\x1b[" in call("config", "show", "--color=always").stdout
 
 
+def test_a_row_is_a_line_on_a_narrow_terminal_too():
+    words = ("worker", "--list")
+    assert on_terminal(*words).count(b"\n") == call(*words).stdout.count("\n")
+
+
 def test_output_that_cannot_be_written_is_an_error():
     with open("/dev/full", "w") as full:
         done = subprocess.run([str(BINARY), "config", "show"], env=CLEAN, stdout=full,
