@@ -53,9 +53,9 @@ info(void)
 	return must(json_pack(
 		"{s:s,s:s,s:s,s:{s:s,s:s}}", "title", "Busline", "version", BUS_VERSION,
 		"description",
-		"Platform actions as events: CloudEvents 1.0 on Kafka, binary or structured "
-		"mode. The record key is tenant/subject; it decides the partition, and order "
-		"holds per key within a topic.",
+		"Platform actions as events: CloudEvents 1.0 on Kafka, binary or "
+		"structured mode. The record key is tenant/subject; it decides the "
+		"partition, and order holds per key within a topic.",
 		"license", "name", "Apache-2.0", "url",
 		"https://www.apache.org/licenses/LICENSE-2.0"));
 }

@@ -1,8 +1,8 @@
 /*
  * asyncapi_generate.c - writes the pages made from the registry
  *
- * asyncapi_generate ROOT: schemas/asyncapi.yaml and docs/events.md below ROOT. A unit test
- * fails when one of them is not what would be written.
+ * asyncapi_generate ROOT: schemas/asyncapi.yaml and docs/events.md below ROOT. A unit
+ * test fails when one of them is not what would be written.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -312,7 +312,7 @@ BUSP_COMPILE(busp_compile_defs)
 	return status;
 }
 
-/* propertyNames goes into the instance, not stays in place; the rank is right for both. */
+/* propertyNames goes into the instance, not stays in place; the rank fits both. */
 BUSP_COMPILE(busp_compile_one)
 {
 	const busp_node *node;

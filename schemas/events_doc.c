@@ -152,21 +152,25 @@ write_event(bus_buf *buf, const bus_event_type *type)
 	write_examples(buf, schema);
 }
 
+static const char opening[] =
+	"<!-- Generated from the registry by asyncapi_generate; do not edit. -->\n"
+	"# Events\n"
+	"\n"
+	"Every event is a CloudEvent 1.0. Beside `id`, `source` and `type` the attribute\n"
+	"`tenant` is required; `subject` names the app and is empty for\n"
+	"`catalog.tenant.created`; `actor`, `correlationid` and `causationid` are optional.\n"
+	"The Kafka key is `tenant/subject`. What stands below is the data; a member that is\n"
+	"not listed is refused.\n"
+	"\n"
+	"| Family | Topic | What it tells | Events |\n"
+	"| --- | --- | --- | --- |\n";
+
 void
 busp_events_write(bus_buf *buf)
 {
 	size_t count;
 	const bus_event_type *types = bus_registry_types(&count);
-	bus_buf_cstr(
-		buf,
-		"<!-- Generated from the registry by asyncapi_generate; do not edit. -->\n"
-		"# Events\n\n"
-		"Every event is a CloudEvent 1.0. Beside `id`, `source` and `type` the "
-		"attribute `tenant` is\nrequired; `subject` names the app and is empty for "
-		"`catalog.tenant.created`; `actor`,\n`correlationid` and `causationid` are "
-		"optional. The Kafka key is `tenant/subject`. What stands\nbelow is the data; a "
-		"member that is not listed is refused.\n\n"
-		"| Family | Topic | What it tells | Events |\n| --- | --- | --- | --- |\n");
+	bus_buf_cstr(buf, opening);
 	for (const bus_family *family = bus_families(); family->name != NULL; family++) {
 		unsigned events = 0;
 		for (size_t i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/* keywords.c - the keywords of JSON Schema 2020-12: vocabulary, shape, compile function */
+/* keywords.c - the keywords of JSON Schema 2020-12: vocabulary, shape, functions */
 #include "schemas/program.h"
 
 #define CORE BUSP_VOCAB_CORE

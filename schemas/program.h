@@ -229,7 +229,7 @@ typedef struct busp_step {
 	int32_t branch_index;     /* or the index; -1: none */
 	bus_str member;           /* the member of the instance gone into; absent: none */
 	int64_t item;             /* or the item; -1: none */
-	struct busp_marks *marks; /* what of this instance was evaluated; NULL: nobody asks */
+	struct busp_marks *marks; /* what of it was evaluated; NULL: nobody asks */
 } busp_step;
 
 #define BUSP_STEP(up_, keyword_)                                                         \
@@ -407,7 +407,7 @@ bool busp_node_run(busp_run *run, const busp_node *node, const json_t *value,
 /* The same without a report: for branches whose failure is no failure. */
 bool busp_node_try(busp_run *run, const busp_node *node, const json_t *value,
 		   busp_step *at);
-/* Records a failure of op at a place; false, so that `return busp_fail(...)` reads well. */
+/* Records a failure at a place; false, so that `return busp_fail(...)` reads well. */
 bool busp_fail(busp_run *run, const busp_step *at, const char *keyword, const char *fmt,
 	       ...) BUS_PRINTF(4, 5);
 void busp_trouble(busp_run *run, bus_status status, const char *why);

@@ -18,7 +18,7 @@ is_scheme(bus_str text)
 	return true;
 }
 
-/* Cuts text at the first of `stop`; what follows that byte is the rest, if it is there. */
+/* Cuts text at the first `stop`; what follows it is the rest, absent if there is none. */
 static bus_str
 cut(bus_str *text, char stop)
 {

@@ -47,7 +47,10 @@ void bus_schema_set_destroy(bus_schema_set *set);
  * bus_schema_set_add - make a document known under a URI, for $ref
  *
  * @uri: used if the document has no $id
- * @document: the set takes a reference of its own
+ * @document: the set takes a copy of its own
+ *
+ * Errors: BUS_E_FATAL the document is no schema, or its URI is taken; nothing can be
+ *	compiled from the set any more.
  */
 BUS_MUST_CHECK bus_status bus_schema_set_add(bus_schema_set *set, bus_str uri,
 					     json_t *document, bus_error *err);
@@ -59,7 +62,7 @@ BUS_MUST_CHECK bus_status bus_schema_set_add(bus_schema_set *set, bus_str uri,
  * @ret_schema: borrowed, lives as long as the set
  *
  * Errors:  BUS_E_FATAL the schema is wrong, refers to nothing, or uses a keyword that is
- *	not supported; names the location.
+ *	not supported; names the location. Nothing more comes out of the set then.
  * Threads: compiling: one; validating a compiled schema: any number.
  */
 BUS_MUST_CHECK bus_status bus_schema_compile(bus_schema_set *set, bus_str uri,
@@ -73,7 +76,7 @@ BUS_MUST_CHECK bus_status bus_schema_compile(bus_schema_set *set, bus_str uri,
  *
  * Errors: BUS_E_REJECT it does not (err: the first failure as one sentence);
  * BUS_E_FATAL memory. Regular expressions run under a match limit; one that hits it
- * rejects.
+ * rejects, and so does data that leads through more than 512 schemas at once.
  */
 BUS_MUST_CHECK bus_status bus_schema_validate(const bus_schema *schema,
 					      const json_t *instance,

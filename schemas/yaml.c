@@ -1,4 +1,4 @@
-/* yaml.c - a JSON tree as YAML 1.2 that people read: blocks, plain words where they are safe */
+/* yaml.c - a JSON tree as YAML 1.2 for people: blocks, plain words where they are safe */
 #include "schemas/docs.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* test_registry.c - the platform's events: table, schemas, and examples of right and wrong */
+/* test_registry.c - the platform's events: table, schemas, examples of right and wrong */
 #include "schemas/registry.h"
 
 #include <dirent.h>
