@@ -139,8 +139,10 @@ def test_stopped_until_replaced_commits_nothing(stage, attempt):
     assert first.running() and second.running()
 
 
-def test_its_unit_arrives_after_the_other_took_over(stage):
-    """The network holds the zombie's unit and delivers it when the epoch is another's."""
+@pytest.mark.parametrize("how", ["whole", "half"])
+def test_its_unit_arrives_after_the_other_took_over(stage, how):
+    """The network holds the zombie's unit, or the second half of it, and delivers it when the
+    epoch is another's. Half a unit has taken locks that the other must not wait for."""
     platform = stage.platform
     host, port = platform.postgres.address()
     proxy = Proxy(host, port)
@@ -151,7 +153,7 @@ def test_its_unit_arrives_after_the_other_took_over(stage):
     wait_for(lambda: stage.owner() == stage.logins["first"], "the first owns all", 30)
     load = Load(platform.kafka.servers)
     wait_for(lambda: stage.advances("first") > 10, "the first works", 30)
-    proxy.hold()
+    proxy.hold() if how == "whole" else proxy.hold_in_the_middle()
     wait_for(lambda: proxy.waiting > 1000, "a unit is under way", 30, 0.001)
     first.freeze()
     done = stage.advances("first")

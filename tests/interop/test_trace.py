@@ -105,6 +105,10 @@ def trickle(servers, stop, count):
     count.append(number)
 
 
+def later(ends, before):
+    return ends if all(ends[p] > before[p] for p in ends) else None
+
+
 def test_another_worker_takes_over(platform):
     """The kill test under which peers stand still for 45 s, and ledger and state part."""
     took = []
@@ -120,7 +124,9 @@ def test_another_worker_takes_over(platform):
                              for p in range(6)), "all partitions move", 60)
         workers[victim].kill()
         began = time.monotonic()
-        ends = platform.kafka.ends("busline.scale")
+        at_kill = platform.kafka.ends("busline.scale")
+        # Events nobody but a successor can have folded, in every partition.
+        ends = wait_for(lambda: later(platform.kafka.ends("busline.scale"), at_kill), "events", 10)
         wait_for(lambda: all(platform.positions("busline.scale").get(p, 0) >= end
                              for p, end in ends.items()),
                  lambda: "the other worker takes over\n" + platform.tails(), 60, 0.02)

@@ -7,6 +7,9 @@ cut a connection at an exact message.
 import socket
 import threading
 
+# More than anything but a unit of events has.
+LARGE = 4000
+
 
 class Proxy:
     """Forwards to target; lose_commits(n) drops the answers of the next n COMMITs."""
@@ -19,6 +22,7 @@ class Proxy:
         self.held = threading.Event()
         self.held.set()
         self.waiting = 0
+        self.halving = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.pairs = []
@@ -31,6 +35,10 @@ class Proxy:
     def hold(self):
         """From now on nothing of the client reaches the server."""
         self.held.clear()
+
+    def hold_in_the_middle(self):
+        """The first half of the next large chunk still reaches the server, the rest is held."""
+        self.halving = True
 
     def release(self):
         self.held.set()
@@ -68,6 +76,11 @@ class Proxy:
     def _to_server(self, client, server, state):
         try:
             while chunk := client.recv(65536):
+                if self.halving and len(chunk) > LARGE:
+                    self.halving = False
+                    self.held.clear()
+                    server.sendall(chunk[:len(chunk) // 2])
+                    chunk = chunk[len(chunk) // 2:]
                 if not self.held.is_set():
                     self.waiting += len(chunk)
                     self.held.wait()
