@@ -250,6 +250,7 @@ busp_consumer_assign(busp_consumer *consumer, bus_error *err)
 		rd_kafka_topic_partition_list_new((int)consumer->reading_count);
 
 	consumer->restart = false;
+	consumer->heard_ms = bus_clock_mono_ms(bus_clock_system());
 	busp_consumer_forget(consumer);
 	for (size_t i = 0; i < consumer->reading_count; i++) {
 		const busp_reading *reading = &consumer->readings[i];

@@ -78,6 +78,8 @@ typedef struct busp_consumer {
 	bool down;         /* every broker was unreachable when last heard of */
 	bool asked;        /* REVOKED or LOST was told, stop is the answer */
 	bool restart;      /* a fetch ended for no good reason: assign again */
+	int64_t heard_ms;  /* when the last message came, or silence was looked into */
+	size_t looked;     /* how often */
 	busp_event event;
 	bus_position *assigned; /* what ASSIGNED told; REVOKED and LOST repeat it */
 	size_t assigned_count;

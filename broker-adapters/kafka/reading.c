@@ -9,7 +9,9 @@
  *
  * "Position not in the log" is one message without a version and then silence. It may be
  * older than the last start, or wrong (a broken TLS connection, librdkafka#4294), so the
- * log is asked before it is believed.
+ * log is asked before it is believed. Silence is not believed for ever either: librdkafka
+ * has been seen to fetch no more after a broker came back (#4970, #5153), so now and then
+ * the log is asked whether there really is nothing, and fetching begins anew if there is.
  */
 #include "broker-adapters/kafka/kafka.h"
 
@@ -18,6 +20,8 @@
 
 /* Longest wait for the bounds of a log, beyond the poll's own. */
 #define BUSP_BOUNDS_MS 1000
+/* A consumer that is silent for this long is looked after: one small question. */
+#define BUSP_SILENT_MS 10000
 
 /* ---- what belongs where ---- */
 
@@ -120,6 +124,36 @@ busp_verify(busp_kafka *self, busp_reading *reading)
 	consumer->hold =
 		(bus_position){ reading->topic, reading->partition, reading->next };
 	consumer->event = BUSP_EVENT_OUT_OF_RANGE;
+}
+
+/* Nothing came for a while. Asks about one partition at a time, in turn. */
+static void
+busp_look_after(busp_kafka *self)
+{
+	busp_consumer *consumer = self->consumer;
+	int64_t now_ms = bus_clock_mono_ms(bus_clock_system());
+	bus_error ignored = BUS_ERROR_INIT;
+	int64_t end = 0;
+
+	if (consumer->message_count > 0 || consumer->reading_count == 0 ||
+	    consumer->asked) {
+		consumer->heard_ms = now_ms;
+		return;
+	}
+	if (now_ms - consumer->heard_ms < BUSP_SILENT_MS) {
+		return;
+	}
+	const busp_reading *reading =
+		&consumer->readings[consumer->looked++ % consumer->reading_count];
+
+	consumer->heard_ms = now_ms;
+	if (!reading->held &&
+	    busp_kafka_offset(&self->base, reading->topic, reading->partition,
+			      BUS_OFFSET_LATEST, 0, BUSP_BOUNDS_MS, &end,
+			      &ignored) == BUS_OK &&
+	    end > reading->next) {
+		consumer->restart = true;
+	}
 }
 
 /* An error in place of a message. */
@@ -273,6 +307,7 @@ busp_kafka_poll(bus_adapter *adapter, const bus_poll_limit *limit, bus_poll *ret
 		}
 	}
 	busp_fill(self, limit);
+	busp_look_after(self);
 	if (busp_tell(consumer, ret_poll)) {
 		return BUS_OK;
 	}

@@ -94,6 +94,10 @@ BUS_ADAPTER_CASE_LIST(X)
 		BUS_SUITE_TRY(fatal_status, err, call);                                  \
 		CU_ASSERT_EQUAL(fatal_status, BUS_E_FATAL);                              \
 		CU_ASSERT_EQUAL(err.status, BUS_E_FATAL);                                \
+		if (strstr(err.text, what) == NULL) {                                    \
+			fprintf(stderr, "\n%s:%d: said: %s\n", __FILE__, __LINE__,       \
+				err.text);                                               \
+		}                                                                        \
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, what));                          \
 	} while (0)
 
