@@ -116,5 +116,14 @@ int64_t
 bus_json_int(const json_t *object, const char *member, int64_t fallback)
 {
 	const json_t *value = json_object_get(object, member);
-	return json_is_integer(value) ? json_integer_value(value) : fallback;
+	if (json_is_integer(value)) {
+		return json_integer_value(value);
+	}
+	/* JSON Schema takes 3.0 for an integer, so what was validated as one may come so. Past
+	 * 2^53 a double does not hold every integer: that is none. */
+	double real = json_is_real(value) ? json_real_value(value) : 0.5;
+	if (real < -0x1p53 || real > 0x1p53 || real != (double)(int64_t)real) {
+		return fallback;
+	}
+	return (int64_t)real;
 }

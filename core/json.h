@@ -38,7 +38,7 @@ busp_json_decref(json_t **json)
 
 /* Views into the tree, borrowed; BUS_STR_NULL if missing or no string. */
 bus_str bus_json_str(const json_t *object, const char *member);
-/* Fallback if missing or no integer. */
+/* Fallback if missing or no integer; 3.0 is one, as JSON Schema has it. */
 int64_t bus_json_int(const json_t *object, const char *member, int64_t fallback);
 
 #endif

@@ -149,7 +149,8 @@ test_members(void)
 {
 	BUS_JSON_AUTO *json = NULL;
 	CU_ASSERT_EQUAL_FATAL(
-		bus_json_parse(BUS_STR("{\"s\":\"x\",\"i\":7,\"r\":1.5,\"n\":null}"),
+		bus_json_parse(BUS_STR("{\"s\":\"x\",\"i\":7,\"r\":1.5,\"n\":null,"
+				       "\"whole\":-3.0,\"huge\":1e300}"),
 			       &json, NULL),
 		BUS_OK);
 	CU_ASSERT_TRUE(bus_str_is(bus_json_str(json, "s"), "x"));
@@ -158,6 +159,8 @@ test_members(void)
 	CU_ASSERT_PTR_NULL(bus_json_str(NULL, "s").data);
 	CU_ASSERT_EQUAL(bus_json_int(json, "i", -1), 7);
 	CU_ASSERT_EQUAL(bus_json_int(json, "r", -1), -1);
+	CU_ASSERT_EQUAL(bus_json_int(json, "whole", -1), -3);
+	CU_ASSERT_EQUAL(bus_json_int(json, "huge", -1), -1);
 	CU_ASSERT_EQUAL(bus_json_int(json, "n", -1), -1);
 	CU_ASSERT_EQUAL(bus_json_int(NULL, "i", -1), -1);
 }
