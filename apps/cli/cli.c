@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apps/cli/cli.h"
@@ -107,6 +108,13 @@ busp_run(bus_cli *cli, int argc, char **argv)
 		return bus_cli_fail_error(&err);
 	}
 	return cli->command->run(cli);
+}
+
+void
+bus_cli_pause(int64_t ms)
+{
+	struct timespec wait = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+	nanosleep(&wait, NULL);
 }
 
 int

@@ -175,6 +175,9 @@ bool bus_cli_duration_parse(const char *text, int64_t *ret_ms);
 /* The candidate most like word, NULL if none is near; ended by NULL. */
 const char *bus_cli_nearest(const char *word, const char *const *candidates);
 
+/* Waits; a signal that ends the program ends it. */
+void bus_cli_pause(int64_t ms);
+
 /* ---- saying what went wrong ---- */
 
 /* `busline: object: cause; what to do` on stderr. Returns code. */

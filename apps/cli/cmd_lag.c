@@ -3,7 +3,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "apps/cli/commands.h"
@@ -112,9 +111,7 @@ busp_lag_run(bus_cli *cli)
 	do {
 		code = busp_lag_once(cli, adapter, store, clear);
 		if (watch && (code == BUS_EXIT_OK || code == BUS_EXIT_FAILED)) {
-			struct timespec wait = { .tv_sec = interval_ms / 1000,
-						 .tv_nsec = interval_ms % 1000 * 1000000 };
-			nanosleep(&wait, NULL);
+			bus_cli_pause(interval_ms);
 		}
 	} while (watch && (code == BUS_EXIT_OK || code == BUS_EXIT_FAILED));
 	return code;

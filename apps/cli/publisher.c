@@ -16,6 +16,7 @@
 
 #define ARENA_CHUNK_BYTES (1u << 20)
 #define TYPES_MAX 128
+#define RETRY_PAUSE_MS 100 /* a broker that refuses at once is not asked in a hot loop */
 
 bus_exit
 bus_cli_publisher_create(const bus_cli *cli, bool validate,
@@ -369,11 +370,20 @@ busp_send(bus_cli_publisher *publisher)
 		bus_status status = bus_adapter_publish(publisher->adapter, pending,
 							count, (int)left, &err);
 		for (size_t i = 0; i < count; i++) {
-			publisher->publications[indices[i]] = pending[i];
+			bus_publication *place = &publisher->publications[indices[i]];
+			bool uncertain = place->outcome == BUS_OUTCOME_UNCERTAIN &&
+					 pending[i].outcome != BUS_OUTCOME_DURABLE;
+			*place = pending[i];
+			/* a later failure does not take the first attempt back */
+			place->outcome =
+				uncertain ? BUS_OUTCOME_UNCERTAIN : place->outcome;
 		}
 		bool late = bus_clock_mono_ms(cli->clock) >= deadline;
 		if (status == BUS_E_FATAL || (status != BUS_OK && late)) {
 			return busp_say_unsent(publisher, &err);
+		}
+		if (status != BUS_OK) {
+			bus_cli_pause(RETRY_PAUSE_MS);
 		}
 	}
 }

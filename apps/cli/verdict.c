@@ -3,7 +3,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "apps/cli/verdict.h"
 
@@ -85,13 +84,6 @@ busp_ask(bus_cli_publisher *publisher, bus_arena *arena, size_t *ret_left, bus_e
 	return BUS_OK;
 }
 
-static void
-busp_pause(int64_t ms)
-{
-	struct timespec wait = { .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000 };
-	nanosleep(&wait, NULL);
-}
-
 /* A connection that broke while waiting is made again: the answer is in the database. */
 static bus_status
 busp_ask_again(bus_cli_publisher *publisher, size_t *ret_left, bus_error *err)
@@ -132,7 +124,7 @@ bus_cli_await_verdicts(bus_cli_publisher *publisher)
 		if (late) {
 			break;
 		}
-		busp_pause(pause_ms);
+		bus_cli_pause(pause_ms);
 		pause_ms = pause_ms * 2 > POLL_LAST_MS ? POLL_LAST_MS : pause_ms * 2;
 	}
 	size_t first = 0;
