@@ -348,10 +348,11 @@ busp_plain(bus_store *store, const char *query, const busp_params *params,
 		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: cannot send",
 				     query);
 	}
-	bus_status status = busp_flush(store, err);
-	if (status != BUS_OK) {
+	bus_error flushed = BUS_ERROR_INIT;
+	if (busp_flush(store, &flushed) != BUS_OK) {
 		bus_store_disconnect(store);
-		return BUS_E_RETRY;
+		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: %s", query,
+				     flushed.text);
 	}
 	return busp_plain_result(store, query, deadline_ms, ret_result, err);
 }

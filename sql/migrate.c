@@ -148,7 +148,21 @@ applied_read(bus_store *store, bus_error *err)
 	return status;
 }
 
-/* The file itself, as a script; an error tells the line of the failing statement. */
+/* Which line of the file, where libpq can tell: its long message says "LINE 12: ...". */
+static void
+migration_line(bus_store *store, bus_error *err)
+{
+	const char *line = store->conn == NULL ?
+				   NULL :
+				   strstr(PQerrorMessage(store->conn), "\nLINE ");
+	size_t len = strlen(err->text);
+	if (line != NULL && len < sizeof(err->text)) {
+		snprintf(err->text + len, sizeof(err->text) - len,
+			 " (line %d of the file)", atoi(line + 6));
+	}
+}
+
+/* The file itself, as a script. */
 static bus_status
 migration_script(bus_store *store, const bus_migration *migration, bus_error *err)
 {
@@ -162,8 +176,10 @@ migration_script(bus_store *store, const bus_migration *migration, bus_error *er
 	if (status != BUS_OK) {
 		return (err->status = BUS_E_RETRY);
 	}
-	PQsetErrorVerbosity(store->conn, PQERRORS_DEFAULT);
 	status = busp_plain_result(store, migration->name, MIGRATION_MS, &result, err);
+	if (status != BUS_OK) {
+		migration_line(store, err);
+	}
 	PQclear(result);
 	return status;
 }

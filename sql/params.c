@@ -164,7 +164,14 @@ column_oid(bus_column_type type)
 	return 0;
 }
 
-static void
+void
+busp_param_nothing(busp_params *params)
+{
+	params->absent[params->count - 1] = true;
+}
+
+/* False for NULL. */
+static bool
 put_column(bus_buf *array, bus_column_type type, const char *member)
 {
 	bus_str text;
@@ -175,35 +182,40 @@ put_column(bus_buf *array, bus_column_type type, const char *member)
 	case BUS_COL_BYTES:
 		memcpy(&text, member, sizeof(text));
 		busp_put_str(array, text);
-		return;
+		return text.data != NULL;
 	case BUS_COL_INT8:
+	case BUS_COL_TIME:
 		memcpy(&integer, member, sizeof(integer));
 		if (integer == BUS_INT_NULL) {
 			busp_put_str(array, BUS_STR_NULL);
+		} else if (type == BUS_COL_TIME) {
+			busp_put_time(array, integer);
 		} else {
 			busp_put_int8(array, integer);
 		}
-		return;
-	case BUS_COL_TIME:
-		memcpy(&integer, member, sizeof(integer));
-		busp_put_time(array, integer);
-		return;
+		return integer != BUS_INT_NULL;
 	case BUS_COL_BOOL:
 		busp_put_str(array, (bus_str){ *(const bool *)member ? "\1" : "\0", 1 });
-		return;
+		return true;
 	case BUS_COL_UUID:
 		busp_put_str(array, (bus_str){ member, BUS_UUID_BYTES });
-		return;
+		return true;
 	}
+	return true;
 }
 
 void
 busp_param_column(busp_params *params, const bus_column *column, const void *const *rows,
 		  size_t count)
 {
+	bool any = false;
 	bus_buf *array = busp_param_array(params, column_oid(column->type), count);
 	for (size_t i = 0; i < count; i++) {
-		put_column(array, column->type, (const char *)rows[i] + column->offset);
+		any |= put_column(array, column->type,
+				  (const char *)rows[i] + column->offset);
+	}
+	if (!any) {
+		busp_param_nothing(params);
 	}
 }
 

@@ -65,6 +65,9 @@ void busp_param_int4(busp_params *params, int32_t value);
 void busp_param_str(busp_params *params, bus_str text);
 /* Begins an array of count >= 1 elements of this type; they follow with busp_put_*(). */
 bus_buf *busp_param_array(busp_params *params, uint32_t element_oid, size_t count);
+/* The array begun last holds nothing but NULL: it is sent as NULL, which unnest() in a select
+ * list fills up to the length of the others. */
+void busp_param_nothing(busp_params *params);
 /* The array of one column of row structs. */
 void busp_param_column(busp_params *params, const bus_column *column,
 		       const void *const *rows, size_t count);

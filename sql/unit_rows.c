@@ -75,6 +75,7 @@ static void
 param_event_texts(busp_params *params, const bus_unit *unit, size_t member,
 		  bus_arena *arena)
 {
+	bool any = false;
 	bus_buf *array = busp_param_array(params, BUSP_OID_TEXT, unit->ledger_count);
 	for (size_t i = 0; i < unit->ledger_count; i++) {
 		const bus_ledger_row *row = &unit->ledger[i];
@@ -83,7 +84,25 @@ param_event_texts(busp_params *params, const bus_unit *unit, size_t member,
 		if (row->verdict == BUS_REJECTED) {
 			text = busp_text_safe(text, arena);
 		}
+		any |= text.data != NULL;
 		busp_put_str(array, text);
+	}
+	if (!any) {
+		busp_param_nothing(params);
+	}
+}
+
+static void
+param_ledger_reasons(busp_params *params, const bus_unit *unit, bus_arena *arena)
+{
+	bool any = false;
+	bus_buf *array = busp_param_array(params, BUSP_OID_TEXT, unit->ledger_count);
+	for (size_t i = 0; i < unit->ledger_count; i++) {
+		any |= unit->ledger[i].reason.data != NULL;
+		busp_put_str(array, busp_text_safe(unit->ledger[i].reason, arena));
+	}
+	if (!any) {
+		busp_param_nothing(params);
 	}
 }
 
@@ -126,13 +145,12 @@ busp_unit_ledger(busp_params *params, const bus_unit *unit, bus_arena *arena)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		param_event_texts(params, unit, texts[i], arena);
 	}
-	bus_buf *reasons = busp_param_array(params, BUSP_OID_TEXT, count);
+	param_ledger_reasons(params, unit, arena);
 	bus_buf *keys = busp_param_array(params, BUSP_OID_BYTEA, count);
 	bus_buf *headers = busp_param_array(params, BUSP_OID_BYTEA, count);
 	bus_buf *values = busp_param_array(params, BUSP_OID_BYTEA, count);
 	for (size_t i = 0; i < count; i++) {
 		const bus_ledger_row *row = &unit->ledger[i];
-		busp_put_str(reasons, busp_text_safe(row->reason, arena));
 		busp_put_str(keys, row->record->key);
 		busp_put_str(headers, headers_of(row->record, arena));
 		busp_put_str(values, row->record->value);

@@ -34,11 +34,11 @@ struct pg_cluster {
 	pid_t pid;
 };
 
-/* The newest server installed, or $PG_BIN. */
+/* The newest server installed, or $BUSLINE_PG_BIN. */
 static bool
 find_bin(char *ret_bin, size_t size)
 {
-	const char *given = getenv("PG_BIN");
+	const char *given = getenv("BUSLINE_PG_BIN");
 	glob_t found = { 0 };
 	bool ok = false;
 	if (given != NULL) {
