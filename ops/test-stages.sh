@@ -245,9 +245,19 @@ valgrind_one() {
 	fi
 }
 
+# What was counted before, and what is left of files that belong to the build no more: gcovr cannot merge the two.
+forget_old_counts() {
+	local notes
+	ninja -C build/coverage -t cleandead >/dev/null
+	find build/coverage -name '*.gcda' -delete
+	while read -r notes; do
+		[ -e "${notes%.gcno}.o" ] || rm "$notes"
+	done < <(find build/coverage -name '*.gcno')
+}
+
 stage_coverage() {
 	build coverage || return
-	find build/coverage -name '*.gcda' -delete
+	forget_old_counts
 	run_ctest coverage 'unit|conformance' -j "$jobs" || return
 	# the engine is reached by real processes; these end in order, so that they write what they counted
 	with_servers run_pytest build/coverage/busline tests/fuzz || return
