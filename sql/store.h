@@ -121,15 +121,15 @@ typedef struct bus_unit_position {
 typedef struct bus_ledger_row {
 	int32_t stream;
 	int64_t offset;
-	bool identified;     /* source and id could be read: identity is remembered */
-	bus_uuid identity;   /* bus_identity_key(source, id) */
-	bus_digest digest;   /* bus_record_digest(); its first 16 bytes go to identity */
+	bool identified;   /* source and id could be read: identity is remembered */
+	bus_uuid identity; /* bus_identity_key(source, id) */
+	bus_digest digest; /* bus_record_digest(); its first 16 bytes go to identity */
 	const bus_event *event;
 	const bus_record *record;
 	int64_t record_time_ms; /* the broker's timestamp, -1 if none */
 	bus_verdict verdict;
-	bus_str reason;      /* of IGNORED, REJECTED */
-	bus_digest hash;     /* of the chain, see docs/architecture.md */
+	bus_str reason;  /* of IGNORED, REJECTED */
+	bus_digest hash; /* of the chain, see docs/architecture.md */
 } bus_ledger_row;
 
 typedef struct bus_dead_letter {
@@ -193,8 +193,8 @@ size_t bus_store_in_flight(const bus_store *store);
  *	err.constraint tell. BUS_E_REJECT: the data of some event is refused by a
  *	constraint or type. BUS_E_UNKNOWN: it may be committed.
  */
-BUS_MUST_CHECK bus_status bus_store_await(bus_store *store, int timeout_ms, bool *ret_done,
-					  bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_await(bus_store *store, int timeout_ms,
+					  bool *ret_done, bus_error *err);
 
 /* Was it the repeat of an identity that ended the unit? */
 bool bus_store_is_repeat(const bus_error *err);
@@ -210,7 +210,8 @@ typedef struct bus_known_identity {
 /* Which of these are remembered? Arrays of count; units in flight are answered first. */
 BUS_MUST_CHECK bus_status bus_store_repeats(bus_store *store, const int32_t *streams,
 					    const bus_uuid *identities, size_t count,
-					    bus_known_identity *ret_known, bus_error *err);
+					    bus_known_identity *ret_known,
+					    bus_error *err);
 
 /**
  * bus_store_load - the rows of these keys
@@ -222,8 +223,9 @@ BUS_MUST_CHECK bus_status bus_store_repeats(bus_store *store, const int32_t *str
  * May be called with units in flight: it is answered after them.
  */
 BUS_MUST_CHECK bus_status bus_store_load(bus_store *store, const bus_row_type *type,
-					 const void *const *keys, size_t count, bus_arena *arena,
-					 void **ret_rows, size_t *ret_count, bus_error *err);
+					 const void *const *keys, size_t count,
+					 bus_arena *arena, void **ret_rows,
+					 size_t *ret_count, bus_error *err);
 
 /* ---- incidents ---- */
 
@@ -236,7 +238,8 @@ typedef struct bus_incident {
 } bus_incident;
 
 /* Opens it, or counts one more if the same kind is open for the same partition. */
-BUS_MUST_CHECK bus_status bus_store_incident(bus_store *store, const bus_incident *incident,
+BUS_MUST_CHECK bus_status bus_store_incident(bus_store *store,
+					     const bus_incident *incident,
 					     bus_error *err);
 
 /* ---- the outbox, for the relay ---- */
@@ -251,7 +254,8 @@ typedef struct bus_lease {
  * when another one holds it. */
 BUS_MUST_CHECK bus_status bus_store_lease(bus_store *store, const char *name,
 					  const char *holder, int64_t lease_ms,
-					  int64_t epoch, bus_lease *ret_lease, bus_error *err);
+					  int64_t epoch, bus_lease *ret_lease,
+					  bus_error *err);
 
 /* Gives it back at once. */
 BUS_MUST_CHECK bus_status bus_store_lease_release(bus_store *store, const char *name,
@@ -269,21 +273,19 @@ typedef struct bus_outbox_cursor {
  *	stored mark. count may be 0.
  * @ret_rows: by stream, then seq: each stream's without a gap; in the arena
  */
-BUS_MUST_CHECK bus_status bus_store_outbox_read(bus_store *store,
-						const bus_outbox_cursor *cursors, size_t count,
-						size_t rows_max, bus_arena *arena,
-						bus_outbox_row **ret_rows, size_t *ret_count,
-						bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_outbox_read(
+	bus_store *store, const bus_outbox_cursor *cursors, size_t count, size_t rows_max,
+	bus_arena *arena, bus_outbox_row **ret_rows, size_t *ret_count, bus_error *err);
 
 /**
  * bus_store_outbox_mark - these are in their topics
  *
- * One statement for all streams, valid only under the lease's epoch.
+ * One statement for all streams, valid only under the epoch of the lease named "relay".
  * Errors: BUS_E_ABORT with BUS_SQLSTATE_FENCED: the lease belongs to another relay now.
  */
 BUS_MUST_CHECK bus_status bus_store_outbox_mark(bus_store *store, int64_t lease_epoch,
-						const bus_outbox_cursor *marks, size_t count,
-						bus_error *err);
+						const bus_outbox_cursor *marks,
+						size_t count, bus_error *err);
 
 /* Lets writers go on in the next outbox table and empties those that are published whole;
  * never waits for a lock. ret_emptied counts tables truncated. */
@@ -295,8 +297,8 @@ BUS_MUST_CHECK bus_status bus_store_listen(bus_store *store, const char *channel
 					   bus_error *err);
 
 /* Waits for a notification or the time-out. */
-BUS_MUST_CHECK bus_status bus_store_wait(bus_store *store, int timeout_ms, bool *ret_notified,
-					 bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_wait(bus_store *store, int timeout_ms,
+					 bool *ret_notified, bus_error *err);
 
 /* ---- reading for people ---- */
 
@@ -320,12 +322,14 @@ typedef struct bus_table {
  * no such query, not allowed for the role.
  */
 BUS_MUST_CHECK bus_status bus_store_read(bus_store *store, const char *query,
-					 const bus_str *params, size_t count, bus_arena *arena,
-					 bus_table *ret_table, bus_error *err);
+					 const bus_str *params, size_t count,
+					 bus_arena *arena, bus_table *ret_table,
+					 bus_error *err);
 
 /* One statement of a person's own (`busline sql`), in a read-only transaction. */
-BUS_MUST_CHECK bus_status bus_store_query(bus_store *store, const char *sql, bus_arena *arena,
-					  bus_table *ret_table, bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_query(bus_store *store, const char *sql,
+					  bus_arena *arena, bus_table *ret_table,
+					  bus_error *err);
 
 /* ---- migrations ---- */
 
