@@ -62,18 +62,20 @@ kit_setup(void)
 	size_t count;
 	kit_arena = bus_arena_create(65536);
 	kit_cluster = pg_cluster_start();
-	if (kit_cluster == NULL || !pg_cluster_database(kit_cluster, "kit")) {
+	bus_status status = BUS_E_FATAL;
+	if (kit_cluster != NULL && pg_cluster_database(kit_cluster, "kit")) {
+		admin = PQconnectdb(pg_cluster_url(kit_cluster, "kit"));
+		bus_store *store = store_new("", 20000, "kit");
+		status =
+			bus_store_migrate(store, false, &migrations, &count, kit_error());
+		bus_store_destroy(store);
+	}
+	if (status != BUS_OK || PQstatus(admin) != CONNECTION_OK) {
+		fprintf(stderr, "no schema to test: %s\n", kit_err.text);
+		kit_teardown(); /* CUnit does not, after a setup that failed */
 		return 1;
 	}
-	admin = PQconnectdb(pg_cluster_url(kit_cluster, "kit"));
-	bus_store *store = store_new("", 20000, "kit");
-	bus_status status =
-		bus_store_migrate(store, false, &migrations, &count, kit_error());
-	bus_store_destroy(store);
-	if (status != BUS_OK) {
-		fprintf(stderr, "migrate: %s\n", kit_err.text);
-	}
-	return status == BUS_OK && PQstatus(admin) == CONNECTION_OK ? 0 : 1;
+	return 0;
 }
 
 int
