@@ -2,7 +2,8 @@
 
 set(BUS_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
 	-Wvla -Wconversion -Wimplicit-fallthrough -Werror=format-security)
-set(BUS_HARDENING -fstack-clash-protection -fstack-protector-strong -fcf-protection=full
+# Assertions are for our own bugs and stay on, also where CMake would define NDEBUG.
+set(BUS_HARDENING -UNDEBUG -fstack-clash-protection -fstack-protector-strong -fcf-protection=full
 	-ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow)
 
 add_library(bus_flags INTERFACE)

@@ -10,7 +10,8 @@ typedef struct bus_role {
 	const char *name; /* `busline worker NAME` */
 	const char *help;
 	const bus_worker *worker; /* a table of folds, or NULL */
-	bus_status (*run)(const bus_service *service, bus_error *err); /* or its own loop */
+	bus_status (*run)(const bus_service *service,
+			  bus_error *err); /* or its own loop */
 } bus_role;
 
 /* Static, ended by a row whose name is NULL. */

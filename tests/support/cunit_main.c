@@ -20,7 +20,8 @@ main(int argc, char **argv)
 	if (CU_initialize_registry() != CUE_SUCCESS) {
 		return EXIT_FAILURE;
 	}
-	CU_pSuite suite = CU_add_suite(bus_suite.name, bus_suite.setup, bus_suite.teardown);
+	CU_pSuite suite =
+		CU_add_suite(bus_suite.name, bus_suite.setup, bus_suite.teardown);
 	if (suite == NULL) {
 		fprintf(stderr, "%s: %s\n", bus_suite.name, CU_get_error_msg());
 		return EXIT_FAILURE;
@@ -40,7 +41,8 @@ main(int argc, char **argv)
 	unsigned failed = CU_get_number_of_failures() + CU_get_number_of_suites_failed();
 	CU_cleanup_registry();
 	if (code != CUE_SUCCESS || failed > 0 || ran == 0) {
-		fprintf(stderr, "%s: %u tests run, %u failures\n", bus_suite.name, ran, failed);
+		fprintf(stderr, "%s: %u tests run, %u failures\n", bus_suite.name, ran,
+			failed);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;

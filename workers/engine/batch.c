@@ -84,8 +84,8 @@ decide(item *it, bus_verdict verdict, bus_cause cause, bus_str detail)
 	it->decided = true;
 	it->verdict = verdict;
 	it->cause = cause;
-	it->reason = cause == BUS_CAUSE_NONE ? BUS_STR_NULL
-					      : bus_str_from(bus_cause_name(cause));
+	it->reason = cause == BUS_CAUSE_NONE ? BUS_STR_NULL :
+					       bus_str_from(bus_cause_name(cause));
 	it->detail = detail;
 }
 
@@ -96,7 +96,8 @@ decode(batch *b, item *it)
 	const bus_delivery *delivery = it->delivery;
 	bus_error err = BUS_ERROR_INIT;
 	bus_cause cause = BUS_CAUSE_NONE;
-	bus_status status = bus_event_parse(it->record, b->arena, &it->event, &cause, &err);
+	bus_status status =
+		bus_event_parse(it->record, b->arena, &it->event, &cause, &err);
 	bus_event *event = &it->event;
 	it->identified = event->source.data != NULL && event->id.data != NULL;
 	if (it->identified) {
@@ -105,14 +106,17 @@ decode(batch *b, item *it)
 	}
 	if (bus_record_bytes(it->record) > BUS_EVENT_BYTES_MAX) {
 		decide(it, BUS_REJECTED, BUS_CAUSE_TOO_LARGE,
-		       bus_arena_printf(b->arena, "the event has %zu bytes, the limit is %u",
-					bus_record_bytes(it->record), BUS_EVENT_BYTES_MAX));
+		       bus_arena_printf(b->arena,
+					"the event has %zu bytes, the limit is %u",
+					bus_record_bytes(it->record),
+					BUS_EVENT_BYTES_MAX));
 	} else if (status != BUS_OK) {
 		decide(it, BUS_REJECTED, cause,
 		       bus_arena_str(b->arena, bus_str_from(err.text)));
 	} else if (event->time_us == BUS_TIME_NONE) {
 		/* The log's own timestamp: the same at every replay. */
-		event->time_us = delivery->timestamp_ms < 0 ? 0 : delivery->timestamp_ms * 1000;
+		event->time_us =
+			delivery->timestamp_ms < 0 ? 0 : delivery->timestamp_ms * 1000;
 	}
 }
 
@@ -143,10 +147,11 @@ mark_known(batch *b, item *it, const uint8_t digest[16], int64_t offset)
 	/* Its identity is taken: the dead letter is found by its offset. */
 	it->identified = false;
 	decide(it, BUS_REJECTED, BUS_CAUSE_IDENTITY_CONFLICT,
-	       bus_arena_printf(b->arena,
-				"source and id were used before, with other bytes, at offset "
-				"%lld of the same partition; publish under a new id",
-				(long long)offset));
+	       bus_arena_printf(
+		       b->arena,
+		       "source and id were used before, with other bytes, at offset "
+		       "%lld of the same partition; publish under a new id",
+		       (long long)offset));
 }
 
 /* Which items are known, in the database or earlier in this batch? */
@@ -155,7 +160,8 @@ find_repeats(batch *b, bus_error *err)
 {
 	item **sorted = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*sorted));
 	int32_t *streams = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*streams));
-	bus_uuid *identities = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*identities));
+	bus_uuid *identities =
+		bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*identities));
 	size_t n = 0;
 	for (size_t i = 0; i < b->count; i++) {
 		if (b->items[i].identified) {
@@ -180,7 +186,8 @@ find_repeats(batch *b, bus_error *err)
 	for (size_t i = 0; i < n; i++) {
 		item *it = sorted[i];
 		bool same = first != NULL && first->lane == it->lane &&
-			    memcmp(&first->identity, &it->identity, sizeof(it->identity)) == 0;
+			    memcmp(&first->identity, &it->identity,
+				   sizeof(it->identity)) == 0;
 		if (known[i].known) {
 			mark_known(b, it, known[i].digest, known[i].offset);
 		} else if (same) {
@@ -218,14 +225,16 @@ describe(const bus_schema_report *report, const bus_error *err, bus_arena *arena
 	}
 	char text[BUSP_DETAIL_MAX];
 	size_t len = 0;
-	size_t shown = report->count < BUS_SCHEMA_ERRORS_MAX ? report->count
-							      : BUS_SCHEMA_ERRORS_MAX;
+	size_t shown = report->count < BUS_SCHEMA_ERRORS_MAX ? report->count :
+							       BUS_SCHEMA_ERRORS_MAX;
 	for (size_t i = 0; i < shown && len < sizeof(text) - 1; i++) {
 		const bus_schema_error *e = &report->errors[i];
-		int wrote = snprintf(text + len, sizeof(text) - len, "%s%s %s (%s)",
-				     i > 0 ? "; " : "",
-				     e->instance_location[0] != '\0' ? e->instance_location : "/",
-				     e->text, e->keyword_location);
+		int wrote =
+			snprintf(text + len, sizeof(text) - len, "%s%s %s (%s)",
+				 i > 0 ? "; " : "",
+				 e->instance_location[0] != '\0' ? e->instance_location :
+								   "/",
+				 e->text, e->keyword_location);
 		len += wrote < 0 ? 0 : (size_t)wrote;
 	}
 	len = len < sizeof(text) ? len : sizeof(text) - 1;
@@ -240,7 +249,8 @@ check(batch *b, item *it)
 {
 	const busp_batch_context *context = b->context;
 	bus_str key = bus_event_key(&it->event, b->arena);
-	if (bus_partition_home(key, context->topic_partitions) != it->delivery->partition) {
+	if (bus_partition_home(key, context->topic_partitions) !=
+	    it->delivery->partition) {
 		send_home(b, it, key);
 		return;
 	}
@@ -276,7 +286,8 @@ fold(batch *b, bus_error *err)
 	for (size_t i = 0; i < b->count; i++) {
 		item *it = &b->items[i];
 		if (!it->repeat && !it->decided) {
-			folds[n] = (bus_fold_item){ .event = &it->event, .data = it->data };
+			folds[n] =
+				(bus_fold_item){ .event = &it->event, .data = it->data };
 			of[n++] = it;
 		}
 	}
@@ -310,8 +321,8 @@ chain(batch *b, const item *it)
 	bus_hasher_add(hasher, it->lane->head.bytes, BUS_DIGEST_BYTES);
 	bus_hasher_be64(hasher, (uint64_t)it->delivery->offset);
 	bus_hasher_field(hasher, record->key);
-	bus_hasher_field(hasher,
-			 bus_headers_pack(record->headers, record->header_count, b->arena));
+	bus_hasher_field(hasher, bus_headers_pack(record->headers, record->header_count,
+						  b->arena));
 	bus_hasher_field(hasher, record->value);
 	bus_hasher_field(hasher, bus_str_from(bus_verdict_name(it->verdict)));
 	bus_hasher_field(hasher, it->reason);
@@ -325,9 +336,11 @@ write_rows(batch *b, busp_batch *ret)
 	for (size_t i = 0; i < b->count; i++) {
 		outbox_count += b->items[i].outbox_count;
 	}
-	bus_ledger_row *ledger = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*ledger));
+	bus_ledger_row *ledger =
+		bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*ledger));
 	bus_dead_letter *dead = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*dead));
-	bus_outbox_row *outbox = bus_arena_alloc(b->arena, (outbox_count + 1) * sizeof(*outbox));
+	bus_outbox_row *outbox =
+		bus_arena_alloc(b->arena, (outbox_count + 1) * sizeof(*outbox));
 	for (size_t i = 0; i < b->count; i++) {
 		item *it = &b->items[i];
 		if (it->repeat) {
@@ -399,8 +412,8 @@ release(batch *b)
 }
 
 bus_status
-busp_batch_make(const busp_batch_context *context, const bus_delivery *deliveries, size_t count,
-		bus_arena *arena, busp_batch *ret_batch, bus_error *err)
+busp_batch_make(const busp_batch_context *context, const bus_delivery *deliveries,
+		size_t count, bus_arena *arena, busp_batch *ret_batch, bus_error *err)
 {
 	batch b = { .context = context, .arena = arena };
 	b.items = bus_arena_alloc(arena, (count + 1) * sizeof(*b.items));

@@ -49,8 +49,8 @@ typedef struct engine {
 	sent sent[BUS_UNITS_IN_FLIGHT_MAX];
 	size_t sent_count;
 
-	bool probe;          /* the last unit met a repeat */
-	size_t one_by_one;   /* this many events are sent in units of one */
+	bool probe;        /* the last unit met a repeat */
+	size_t one_by_one; /* this many events are sent in units of one */
 	busp_refusal refusal;
 	bus_backoff backoff; /* of recoveries in a row */
 	int64_t noted_ms;
@@ -153,19 +153,21 @@ read_streams(engine *e, bus_stream *streams, bool assign, bus_error *err)
 	bus_status status;
 	for (;;) {
 		bus_error_reset(err);
-		status = bus_store_connected(e->store)
-				 ? BUS_OK
-				 : bus_service_connect(e->service, e->store, err);
+		status = bus_store_connected(e->store) ?
+				 BUS_OK :
+				 bus_service_connect(e->service, e->store, err);
 		if (status != BUS_OK) {
 			break;
 		}
 		status = assign ? bus_store_assign(e->store, e->worker->topic, partitions,
-						   e->lane_count, streams, err)
-				: bus_store_positions(e->store, streams, e->lane_count, err);
+						   e->lane_count, streams, err) :
+				  bus_store_positions(e->store, streams, e->lane_count,
+						      err);
 		if (status == BUS_OK || status == BUS_E_FATAL) {
 			break;
 		}
-		bus_log_error(BUS_LOG_WARN, "positions could not be read, trying again", err);
+		bus_log_error(BUS_LOG_WARN, "positions could not be read, trying again",
+			      err);
 		bus_store_disconnect(e->store);
 	}
 	free(partitions);
@@ -212,7 +214,8 @@ log_lost_unit(const bus_error *err)
 		BUS_LOG(BUS_LOG_DEBUG, "repeats met, looking closer");
 		return;
 	}
-	bus_log_error(BUS_LOG_WARN, "unit lost, starting over from the stored positions", err);
+	bus_log_error(BUS_LOG_WARN, "unit lost, starting over from the stored positions",
+		      err);
 }
 
 /* What the failure of the oldest unit teaches for the next attempt. */
@@ -231,7 +234,8 @@ learn(engine *e, const bus_error *cause, bus_error *err)
 		}
 		if (e->refusal.set && e->refusal.partition == oldest->first_partition &&
 		    e->refusal.offset == oldest->first_offset) {
-			return bus_error_set(err, BUS_E_FATAL, cause->origin, cause->native_code,
+			return bus_error_set(err, BUS_E_FATAL, cause->origin,
+					     cause->native_code,
 					     "event %s/%d@%" PRId64
 					     " is refused even as a dead letter: %s",
 					     e->worker->topic, oldest->first_partition,
@@ -278,7 +282,8 @@ recover(engine *e, const bus_error *cause, bus_error *err)
 	status = read_streams(e, streams, false, err);
 	for (size_t i = 0; i < e->lane_count && status == BUS_OK; i++) {
 		if (streams[i].epoch != e->lanes[i].stream.epoch) {
-			BUS_LOG(BUS_LOG_WARN, "fenced: another worker owns the partition now",
+			BUS_LOG(BUS_LOG_WARN,
+				"fenced: another worker owns the partition now",
 				BUS_LOG_I("partition", streams[i].partition),
 				BUS_LOG_I("our_epoch", e->lanes[i].stream.epoch),
 				BUS_LOG_I("epoch", streams[i].epoch));
@@ -306,8 +311,8 @@ count_done(engine *e)
 		e->probe = false;
 	}
 	if (e->one_by_one > 0) {
-		e->one_by_one -= done.event_count < e->one_by_one ? done.event_count
-								   : e->one_by_one;
+		e->one_by_one -= done.event_count < e->one_by_one ? done.event_count :
+								    e->one_by_one;
 		if (e->one_by_one == 0) {
 			e->refusal.set = false;
 		}
@@ -354,7 +359,8 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, bus_error *err)
 	busp_batch_context context = context_of(e);
 	busp_batch batch;
 	bus_arena_reset(e->arena);
-	bus_status status = busp_batch_make(&context, deliveries, count, e->arena, &batch, err);
+	bus_status status =
+		busp_batch_make(&context, deliveries, count, e->arena, &batch, err);
 	if (status != BUS_OK || batch.unit.position_count == 0) {
 		return status;
 	}
@@ -384,8 +390,9 @@ find_gap(engine *e, const bus_poll *poll, busp_lane **ret_lane)
 	busp_lane *lane = NULL;
 	for (size_t d = 0; d < poll->count; d++) {
 		const bus_delivery *delivery = &poll->deliveries[d];
-		for (size_t i = 0; i < e->lane_count &&
-				   (lane == NULL || lane->stream.partition != delivery->partition);
+		for (size_t i = 0;
+		     i < e->lane_count &&
+		     (lane == NULL || lane->stream.partition != delivery->partition);
 		     i++) {
 			lane = &e->lanes[i];
 		}
@@ -459,9 +466,9 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 	if (gap_lane != NULL) {
 		return on_gap(e, gap_lane, poll->deliveries[count].offset, err);
 	}
-	return poll->count == 0 ? await_all(e, err)
-	       : bus_store_in_flight(e->store) > 0 ? await(e, 0, err)
-						    : BUS_OK;
+	return poll->count == 0                  ? await_all(e, err) :
+	       bus_store_in_flight(e->store) > 0 ? await(e, 0, err) :
+						   BUS_OK;
 }
 
 /* ---- held partitions ---- */
@@ -482,7 +489,8 @@ on_out_of_range(engine *e, const bus_poll *poll, bus_error *err)
 		lane->held = true;
 		char detail[BUSP_DETAIL_MAX];
 		snprintf(detail, sizeof(detail),
-			 "%s/%d: the stored position %" PRId64 " is not in the log any more (cut "
+			 "%s/%d: the stored position %" PRId64
+			 " is not in the log any more (cut "
 			 "off by retention, truncated, or the topic was made anew); the "
 			 "partition holds and nothing is skipped; restore the log, or move "
 			 "the position with busline.position_move()",
@@ -557,7 +565,8 @@ give_up(engine *e)
 	if (await_all(e, &err) == BUS_OK) {
 		note_positions(e, true);
 	} else {
-		bus_log_error(BUS_LOG_WARN, "last unit lost; the next owner does it", &err);
+		bus_log_error(BUS_LOG_WARN, "last unit lost; the next owner does it",
+			      &err);
 		bus_store_disconnect(e->store);
 	}
 	bus_adapter_stop(e->adapter);
@@ -567,13 +576,17 @@ give_up(engine *e)
 static bus_status
 join(engine *e, bus_error *err)
 {
-	bus_backoff backoff = { .base_ms = 100, .cap_ms = 5000, .seed = (uint64_t)getpid() };
+	bus_backoff backoff = { .base_ms = 100,
+				.cap_ms = 5000,
+				.seed = (uint64_t)getpid() };
 	while (!stopping(e)) {
 		bus_error_reset(err);
-		bus_status status = bus_adapter_partitions(e->adapter, e->worker->topic,
-							   BROKER_MS, &e->topic_partitions, err);
+		bus_status status =
+			bus_adapter_partitions(e->adapter, e->worker->topic, BROKER_MS,
+					       &e->topic_partitions, err);
 		if (status == BUS_OK) {
-			return bus_adapter_join(e->adapter, e->group, e->worker->topic, err);
+			return bus_adapter_join(e->adapter, e->group, e->worker->topic,
+						err);
 		}
 		if (status == BUS_E_FATAL) {
 			return status;
@@ -668,7 +681,8 @@ load_rows(void *ctx, const bus_row_type *type, const void *const *keys, size_t c
 	  bus_arena *arena, void **ret_rows, size_t *ret_count, bus_error *err)
 {
 	engine *e = ctx;
-	return bus_store_load(e->store, type, keys, count, arena, ret_rows, ret_count, err);
+	return bus_store_load(e->store, type, keys, count, arena, ret_rows, ret_count,
+			      err);
 }
 
 static void
@@ -698,9 +712,9 @@ bus_engine_run(const bus_worker *worker, const bus_service *service, bus_error *
 	snprintf(e.group, sizeof(e.group), "%s.%s",
 		 bus_config_text(service->config, BUS_CONF_WORKER_GROUP), worker->name);
 	bus_fold_source source = { .load = load_rows, .ctx = &e };
-	e.folder = bus_folder_create(
-		worker, source,
-		(size_t)bus_config_int(service->config, BUS_CONF_WORKER_CACHE_ROWS));
+	e.folder = bus_folder_create(worker, source,
+				     (size_t)bus_config_int(service->config,
+							    BUS_CONF_WORKER_CACHE_ROWS));
 	bus_status status = open_engine(&e, err);
 	if (status == BUS_OK) {
 		status = join(&e, err);

@@ -126,7 +126,8 @@ own_key(bus_fold *fold, const bus_row_type *type, const void *row)
 	const bus_event *event = fold->item->event;
 	memcpy(key + type->columns[0].offset, &event->tenant, sizeof(bus_str));
 	if (type->key_count > 1) {
-		bus_str subject = event->subject.data != NULL ? event->subject : BUS_STR("");
+		bus_str subject =
+			event->subject.data != NULL ? event->subject : BUS_STR("");
 		memcpy(key + type->columns[1].offset, &subject, sizeof(bus_str));
 	}
 	return key;
@@ -207,7 +208,9 @@ format_reason(bus_fold *fold, const char *format, va_list args)
 {
 	char text[512];
 	int len = vsnprintf(text, sizeof(text), format, args);
-	size_t kept = len < 0 ? 0 : (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
+	size_t kept = len < 0                    ? 0 :
+		      (size_t)len < sizeof(text) ? (size_t)len :
+						   sizeof(text) - 1;
 	while (kept > 0 && !bus_utf8_valid((bus_str){ text, kept })) {
 		kept--; /* a character cut in two */
 	}
@@ -265,15 +268,16 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 		.id = bus_arena_str(arena, (bus_str){ id_text, BUS_UUID_TEXT_LEN }),
 		.source = folder->source_name,
 		.type = bus_str_from(follow_up->type),
-		.subject = follow_up->subject.data != NULL ? follow_up->subject
-							    : cause->subject,
+		.subject = follow_up->subject.data != NULL ? follow_up->subject :
+							     cause->subject,
 		.datacontenttype = BUS_STR("application/json"),
 		.time = bus_arena_str(arena, (bus_str){ time_text, time_len }),
 		.time_us = cause->time_us,
 		.tenant = cause->tenant,
 		.actor = cause->actor,
-		.correlationid = cause->correlationid.data != NULL ? cause->correlationid
-								    : cause->id,
+		.correlationid = cause->correlationid.data != NULL ?
+					 cause->correlationid :
+					 cause->id,
 		.causationid = cause->id,
 		.traceparent = cause->traceparent,
 		.data = json_text(follow_up->data, arena),
@@ -281,16 +285,18 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 	json_decref(follow_up->data);
 
 	/* the array of a cause is short: most have none, some one */
-	bus_outbox_row *rows = bus_arena_alloc(arena, (item->follow_up_count + 1) * sizeof(*rows));
+	bus_outbox_row *rows =
+		bus_arena_alloc(arena, (item->follow_up_count + 1) * sizeof(*rows));
 	if (item->follow_up_count > 0) {
 		memcpy(rows, item->follow_ups, item->follow_up_count * sizeof(*rows));
 	}
 	bus_outbox_row *row = &rows[item->follow_up_count];
 	row->kind = BUS_OUTBOX_FOLLOW_UP;
-	row->topic = bus_str_from(follow_up->topic != NULL ? follow_up->topic
-							    : folder->worker->topic);
+	row->topic = bus_str_from(follow_up->topic != NULL ? follow_up->topic :
+							     folder->worker->topic);
 	bus_error err = BUS_ERROR_INIT;
-	if (bus_event_write(&event, BUS_MODE_BINARY, arena, &row->record, &err) != BUS_OK) {
+	if (bus_event_write(&event, BUS_MODE_BINARY, arena, &row->record, &err) !=
+	    BUS_OK) {
 		fprintf(stderr, "busline: worker %s made a wrong event: %s\n",
 			folder->worker->name, err.text);
 		abort();
@@ -333,8 +339,8 @@ fold_one(bus_folder *folder, bus_fold_item *item)
 	item->follow_up_count = 0;
 	bus_verdict verdict =
 		fn == NULL ? bus_fold_ignore(&fold, "worker %s has no use for this type",
-					     folder->worker->name)
-			   : fn(&fold, item->event, item->data);
+					     folder->worker->name) :
+			     fn(&fold, item->event, item->data);
 	if (fold.waits) {
 		item->follow_ups = NULL;
 		item->follow_up_count = 0;
@@ -424,8 +430,9 @@ load_missing(bus_folder *folder, bus_error *err)
 		folder->missing_counts[t] = 0;
 		void *rows = NULL;
 		size_t row_count = 0;
-		bus_status status = folder->source.load(folder->source.ctx, type, keys, count,
-							folder->arena, &rows, &row_count, err);
+		bus_status status =
+			folder->source.load(folder->source.ctx, type, keys, count,
+					    folder->arena, &rows, &row_count, err);
 		if (status != BUS_OK) {
 			return status;
 		}
@@ -470,7 +477,8 @@ collect_writes(bus_folder *folder)
 			continue;
 		}
 		const bus_row_type *type = folder->worker->tables[t];
-		qsort_r(rows[t], filled[t], sizeof(void *), compare_rows, (void *)(uintptr_t)type);
+		qsort_r(rows[t], filled[t], sizeof(void *), compare_rows,
+			(void *)(uintptr_t)type);
 		folder->writes[folder->write_count++] = (bus_unit_write){
 			.type = type,
 			.rows = rows[t],

@@ -30,8 +30,9 @@ typedef struct bus_fold_item {
 	const json_t *data;
 	/* out, in the batch arena */
 	bus_verdict verdict;
-	bus_str reason;             /* of IGNORED and REJECTED */
-	bus_outbox_row *follow_ups; /* topic and record set; stream and seq are the caller's */
+	bus_str reason; /* of IGNORED and REJECTED */
+	bus_outbox_row
+		*follow_ups; /* topic and record set; stream and seq are the caller's */
 	size_t follow_up_count;
 	/* the folder's own */
 	struct bus_fold_item *next;

@@ -34,7 +34,8 @@ bus_backoff_next_ms(bus_backoff *backoff)
 	x ^= x << 17;
 	backoff->seed = x;
 	int64_t spread = ceiling - backoff->base_ms;
-	return backoff->base_ms + (spread > 0 ? (int64_t)(x % (uint64_t)(spread + 1)) : 0);
+	return backoff->base_ms +
+	       (spread > 0 ? (int64_t)(x % (uint64_t)(spread + 1)) : 0);
 }
 
 void
@@ -90,13 +91,16 @@ bus_service_store(const bus_service *service, const char *role)
 bus_status
 bus_service_connect(const bus_service *service, bus_store *store, bus_error *err)
 {
-	bus_backoff backoff = { .base_ms = 50, .cap_ms = 2000, .seed = (uint64_t)getpid() };
+	bus_backoff backoff = { .base_ms = 50,
+				.cap_ms = 2000,
+				.seed = (uint64_t)getpid() };
 	for (;;) {
 		bus_error_reset(err);
 		bus_service_pause(service, bus_backoff_next_ms(&backoff));
 		if (*service->stop) {
-			return bus_error_set(err, BUS_E_RETRY, "service", 0,
-					     "told to stop before PostgreSQL could be reached");
+			return bus_error_set(
+				err, BUS_E_RETRY, "service", 0,
+				"told to stop before PostgreSQL could be reached");
 		}
 		bus_status status = bus_store_connect(store, err);
 		if (status == BUS_OK || status == BUS_E_FATAL) {

@@ -18,8 +18,8 @@
 typedef struct bus_service {
 	const bus_config *config;
 	const bus_clock *clock;
-	const char *role;                       /* "worker deploy" */
-	const volatile sig_atomic_t *stop;      /* set by SIGTERM, SIGINT */
+	const char *role;                  /* "worker deploy" */
+	const volatile sig_atomic_t *stop; /* set by SIGTERM, SIGINT */
 } bus_service;
 
 /* Full jitter between base and min(cap, base * 2^attempt); 0 for attempt 0. */
@@ -41,15 +41,15 @@ bus_store *bus_service_store(const bus_service *service, const char *role);
 
 /* Connects, again and again with back-off while the answer is BUS_E_RETRY, until it works,
  * is FATAL, or the service is told to stop (then BUS_E_RETRY). */
-BUS_MUST_CHECK bus_status bus_service_connect(const bus_service *service, bus_store *store,
-					      bus_error *err);
+BUS_MUST_CHECK bus_status bus_service_connect(const bus_service *service,
+					      bus_store *store, bus_error *err);
 
 /**
  * bus_engine_run - a worker, until told to stop
  *
  * Returns BUS_OK after an orderly stop. Errors: BUS_E_FATAL.
  */
-BUS_MUST_CHECK bus_status bus_engine_run(const bus_worker *worker, const bus_service *service,
-					 bus_error *err);
+BUS_MUST_CHECK bus_status bus_engine_run(const bus_worker *worker,
+					 const bus_service *service, bus_error *err);
 
 #endif

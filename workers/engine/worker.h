@@ -27,7 +27,8 @@ typedef struct bus_fold bus_fold; /* one event's fold while it runs */
  * Returns BUS_APPLIED, or what bus_fold_ignore, bus_fold_reject or bus_fold_wait give.
  * May run more than once for one event (see bus_fold_get): it keeps nothing of its own.
  */
-typedef bus_verdict (*bus_fold_fn)(bus_fold *fold, const bus_event *event, const json_t *data);
+typedef bus_verdict (*bus_fold_fn)(bus_fold *fold, const bus_event *event,
+				   const json_t *data);
 
 typedef struct bus_handler {
 	const char *type;
@@ -35,10 +36,10 @@ typedef struct bus_handler {
 } bus_handler;
 
 typedef struct bus_worker {
-	const char *name;                 /* "deploy": its process, group, source of follow-ups */
-	const char *topic;                /* the one it reads */
-	const char *help;                 /* one sentence */
-	const bus_handler *handlers;      /* ended by a zero row */
+	const char *name;  /* "deploy": its process, group, source of follow-ups */
+	const char *topic; /* the one it reads */
+	const char *help;  /* one sentence */
+	const bus_handler *handlers;       /* ended by a zero row */
 	const bus_row_type *const *tables; /* the ones it writes, ended by NULL */
 } bus_worker;
 
@@ -67,11 +68,11 @@ bus_found bus_fold_get(bus_fold *fold, const bus_row_type *type, const void *key
 void bus_fold_put(bus_fold *fold, const bus_row_type *type, const void *row);
 
 typedef struct bus_follow_up {
-	const char *type;    /* of the event */
-	const char *topic;   /* NULL: the worker's own */
-	const char *step;    /* which follow-up of this cause this is; unique within the fold */
-	bus_str subject;     /* absent: the cause's */
-	json_t *data;        /* taken */
+	const char *type;  /* of the event */
+	const char *topic; /* NULL: the worker's own */
+	const char *step; /* which follow-up of this cause this is; unique within the fold */
+	bus_str subject; /* absent: the cause's */
+	json_t *data;    /* taken */
 } bus_follow_up;
 
 /*
