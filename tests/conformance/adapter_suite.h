@@ -46,6 +46,7 @@ extern bus_adapter_fixture bus_fixture;
 	X(cut_off, "a position that was cut off is out of range, others go on")          \
 	X(group_one, "one member has all partitions, from the caller's positions")       \
 	X(group_handover, "two members share, and one gets all back")                    \
+	X(group_asked, "what is asked back delivers nothing, and waits for stop")        \
 	X(group_close, "closing gives partitions up like leaving")                       \
 	X(group_many, "a member too many is assigned nothing")                           \
 	X(group_refused, "joining twice or reading what is not assigned is fatal")       \

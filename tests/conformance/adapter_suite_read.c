@@ -36,17 +36,19 @@ bus_adapter_case_limits(void)
 
 	bus_suite_fill(adapter, topic, 0, 10000, 200);
 	BUS_SUITE_OK(bus_adapter_start(adapter, &start, 1, &err));
-	while (next < 100 && bus_suite_now() < deadline) {
-		bus_poll poll = poll_with(adapter, 7, 1u << 20, 200);
+	for (size_t turn = 0; next < 100 && bus_suite_now() < deadline; turn++) {
+		/* what was kept back for a large batch obeys the limit of a small one */
+		size_t events_max = turn % 2 == 0 ? 20 : 7;
+		bus_poll poll = poll_with(adapter, events_max, 1u << 20, 200);
 
-		CU_ASSERT(poll.kind == BUS_POLL_DELIVERIES && poll.count <= 7);
+		CU_ASSERT(poll.kind == BUS_POLL_DELIVERIES && poll.count <= events_max);
 		for (size_t i = 0; i < poll.count; i++) {
 			CU_ASSERT_EQUAL(poll.deliveries[i].offset, next);
 			next++;
 		}
 		most = poll.count > most ? poll.count : most;
 	}
-	CU_ASSERT_EQUAL(most, 7);
+	CU_ASSERT(most > 7);
 	/* "key" and five digits: 8 bytes each, so three fit into 30 */
 	for (most = 0; next < 200 && bus_suite_now() < deadline;) {
 		bus_poll poll = poll_with(adapter, 100, 30, 200);
@@ -306,20 +308,20 @@ bus_adapter_case_stop(void)
 	const char *topic = bus_suite_topic(adapter, 1);
 	bus_suite_reader reader;
 
-	bus_suite_fill(adapter, topic, 0, 0, 5000);
+	bus_suite_fill(adapter, topic, 0, 0, 20000);
 	bus_suite_reader_init(&reader, adapter, topic);
 	bus_suite_reader_start(&reader, 1);
-	for (int round = 1; round <= 3; round++) {
-		CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 100 * round));
+	for (int round = 0; round < 8; round++) {
+		CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, reader.next[0] + 1));
 		bus_adapter_stop(adapter);
-		for (int i = 0; i < 5; i++) {
-			CU_ASSERT_EQUAL(bus_suite_reader_poll(&reader, 50), 0);
+		for (int i = 0; i < 4; i++) {
+			CU_ASSERT_EQUAL(bus_suite_reader_poll(&reader, 20), 0);
 		}
 		bus_suite_reader_start(&reader, 1);
 	}
-	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 5000));
+	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 20000));
 	CU_ASSERT_EQUAL(reader.wrong, 0);
-	CU_ASSERT_EQUAL(reader.delivered[0], 5000);
+	CU_ASSERT_EQUAL(reader.delivered[0], 20000);
 	bus_adapter_close(adapter);
 }
 
@@ -549,6 +551,45 @@ bus_adapter_case_group_handover(void)
 				bus_suite_reader_total(&readers[1]),
 			8000);
 	bus_adapter_close(readers[0].adapter);
+	bus_adapter_close(writer);
+}
+
+void
+bus_adapter_case_group_asked(void)
+{
+	bus_adapter *writer = bus_suite_open();
+	const char *topic = bus_suite_topic(writer, 2);
+	const char *group = bus_suite_name("group");
+	const bus_position start = { topic, 0, 0 };
+	bus_suite_reader readers[2];
+	int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
+	bus_poll poll = { 0 };
+
+	for (int p = 0; p < 2; p++) {
+		bus_suite_fill(writer, topic, p, 0, 20000);
+	}
+	join(&readers[0], group, topic);
+	CU_ASSERT_TRUE(until_assigned(readers, (int[]){ 2 }, 1));
+	join(&readers[1], group, topic);
+	while (poll.kind != BUS_POLL_REVOKED && bus_suite_now() < deadline) {
+		(void)bus_suite_reader_poll(&readers[1], 10);
+		poll = poll_with(readers[0].adapter, 10, 1 << 20, 10);
+	}
+	CU_ASSERT_EQUAL_FATAL(poll.kind, BUS_POLL_REVOKED);
+	CU_ASSERT_EQUAL(poll.partition_count, 2);
+	/* while it drains: nothing comes, nothing may be started, the other one waits */
+	BUS_SUITE_FATAL(bus_adapter_start(readers[0].adapter, &start, 1, &err),
+			"not assigned");
+	for (int i = 0; i < 10; i++) {
+		poll = poll_with(readers[0].adapter, 10, 1 << 20, 10);
+		CU_ASSERT(poll.kind == BUS_POLL_DELIVERIES && poll.count == 0);
+		(void)bus_suite_reader_poll(&readers[1], 10);
+	}
+	CU_ASSERT_EQUAL(readers[1].assignments, 0);
+	bus_adapter_stop(readers[0].adapter);
+	CU_ASSERT_TRUE(until_assigned(readers, (int[]){ 1, 1 }, 2));
+	bus_adapter_close(readers[0].adapter);
+	bus_adapter_close(readers[1].adapter);
 	bus_adapter_close(writer);
 }
 
