@@ -8,6 +8,7 @@ import pytest
 
 from support.events import cloud_event, seconds, to_record
 from support.platform import PROMISED, wait_for
+from support.tcp_proxy import Proxy
 from support.writers import Writer
 
 WRITERS = 16
@@ -116,30 +117,51 @@ def test_one_relay_at_a_time_and_a_second_one_takes_over(relayed):
     writer.close()
 
 
+# Transactions of this database that PostgreSQL rolled back.
+REFUSED = "select xact_rollback from pg_stat_database where datname = current_database()"
+
+
 def test_a_frozen_relay_cannot_mark(relayed):
+    """Its mark is held in the network until another relay has the lease."""
     platform = relayed
+    user = platform.name + "_relay"
+    platform.execute(f"create role {user} login superuser password 'x'")
+    proxy = Proxy(*platform.postgres.address())
     writer = Writer(platform, "test.writers", 0)
-    first = platform.start("relay")
+    first = platform.start("relay", BUSLINE_DB_URL=platform.postgres.url_of(
+        platform.name, host="127.0.0.1", port=proxy.port, user=user, password="x",
+        sslmode="disable", gssencmode="disable"))
     writer.begin([record(0, 0)])
     writer.commit()
     drained(platform)
+    proxy.hold_from(b"outbox_mark")
+    writer.begin([record(0, 1)])
+    writer.commit()
+    wait_for(lambda: proxy.waiting > 0, "the mark is under way", 30, 0.001)
     first.freeze()
     second = platform.start("relay")
-    for number in range(1, 200):
+    for number in range(2, 200):
         writer.begin([record(0, number)])
         writer.commit()
-    drained(platform, 30)
+    drained(platform)
     holder = platform.rows("select holder, epoch from busline.lease where name = 'relay'")
+    assert str(second.pid) in holder[0][0]
+    refused = platform.value(REFUSED)
+    proxy.release()
+    wait_for(lambda: platform.value(REFUSED) > refused, "the late mark is refused", 30)
     first.thaw()
     for number in range(200, 400):
         writer.begin([record(0, number)])
         writer.commit()
-    drained(platform, 30)
+    drained(platform)
     assert platform.rows("select holder, epoch from busline.lease where name = 'relay'") == holder
     assert first.running() and second.running()
     for key, ids in published(platform).items():
         assert ids == sorted(ids, key=lambda id: int(id.split("-")[1])), key
+    first.kill()
     writer.close()
+    proxy.close()
+    platform.execute(f"drop role {user}")
 
 
 FILL = """

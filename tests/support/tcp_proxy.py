@@ -23,6 +23,7 @@ class Proxy:
         self.held.set()
         self.waiting = 0
         self.halving = False
+        self.word = None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.pairs = []
@@ -39,6 +40,10 @@ class Proxy:
     def hold_in_the_middle(self):
         """The first half of the next large chunk still reaches the server, the rest is held."""
         self.halving = True
+
+    def hold_from(self, word):
+        """Everything from the first chunk on that has this word (bytes) in it is held."""
+        self.word = word
 
     def release(self):
         self.held.set()
@@ -81,6 +86,9 @@ class Proxy:
                     self.held.clear()
                     server.sendall(chunk[:len(chunk) // 2])
                     chunk = chunk[len(chunk) // 2:]
+                if self.word is not None and self.word in chunk:
+                    self.word = None
+                    self.held.clear()
                 if not self.held.is_set():
                     self.waiting += len(chunk)
                     self.held.wait()
