@@ -32,9 +32,13 @@
 /* Rows published again after a crash are those of this long at most; 20 commits a second
  * cost PostgreSQL nothing. */
 #define MARK_MS 50
-/* Emptied often enough that a table stays small, seldom enough that its locks do not show. */
+/* Emptying takes locks and a commit, 20 to 200 ms in which nothing is published: often enough
+ * that a table stays small, too seldom to show among the latencies. */
 #define ROTATE_ROWS 50000u
-#define ROTATE_MS 10000
+#define ROTATE_MS 60000
+/* After the last mark: the first turns writers away from a table, the second empties it. */
+#define ROTATIONS 2
+#define ROTATE_AGAIN_MS 5000
 #define RETRY_BASE_MS 50
 #define RETRY_CAP_MS 2000
 #define ARENA_CHUNK_BYTES (256u * 1024u)
@@ -98,7 +102,7 @@ take_lease(busp_relay *relay, bus_error *err)
 		BUS_LOG(BUS_LOG_INFO, "lease taken", BUS_LOG_I("epoch", lease.epoch));
 		forget(relay);
 		relay->epoch = lease.epoch;
-		relay->emptying = true; /* what the one before us has published */
+		relay->rotations = ROTATIONS; /* what the one before us has published */
 		relay->rotated_ms = now_ms - ROTATE_MS;
 	}
 	relay->renewed_ms = now_ms;
@@ -138,21 +142,20 @@ mark(busp_relay *relay, bus_error *err)
 	}
 	relay->unrotated += relay->unmarked;
 	relay->unmarked = 0;
-	relay->emptying = true;
+	relay->rotations = ROTATIONS;
 	return BUS_OK;
 }
 
 static bus_status
 rotate(busp_relay *relay, bus_error *err)
 {
-	int emptied = 0;
+	int emptied;
 	bus_status status =
 		bus_store_outbox_rotate(relay->store, relay->epoch, &emptied, err);
 	if (status == BUS_OK) {
 		relay->unrotated = 0;
 		relay->rotated_ms = busp_relay_now(relay);
-		/* A table may stay full because a writer still holds it: then once more. */
-		relay->emptying = emptied == 0;
+		relay->rotations--;
 	}
 	return status;
 }
@@ -171,9 +174,10 @@ mark_ms(const busp_relay *relay)
 static bool
 rotate_due(const busp_relay *relay)
 {
+	int64_t pause_ms = relay->rotations == ROTATIONS ? ROTATE_MS : ROTATE_AGAIN_MS;
 	return relay->unrotated >= ROTATE_ROWS ||
-	       (relay->emptying && relay->unmarked == 0 &&
-		busp_relay_now(relay) >= relay->rotated_ms + ROTATE_MS);
+	       (relay->rotations > 0 && relay->unmarked == 0 &&
+		busp_relay_now(relay) >= relay->rotated_ms + pause_ms);
 }
 
 /* ---- the loop ---- */
@@ -206,7 +210,7 @@ wait(busp_relay *relay, bool idle, bus_error *err)
 {
 	const int64_t reasons[] = { busp_relay_due_ms(relay), renew_ms(relay),
 				    mark_ms(relay) };
-	int64_t wait_ms = idle ? relay->poll_ms : 0;
+	int64_t wait_ms = idle && !stopping(relay) ? relay->poll_ms : 0;
 	int64_t now_ms = busp_relay_now(relay);
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		if (reasons[i] <= now_ms) {
