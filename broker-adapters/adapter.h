@@ -33,10 +33,10 @@ typedef struct bus_adapter bus_adapter;
 #define BUS_CLOSE_MS_MAX 10000
 
 typedef struct bus_adapter_options {
-	const char *url;        /* kafka://host:port[,...], memory:[name], fault+<url>?<faults> */
+	const char *url; /* kafka://host:port[,...], memory:[name], fault+<url>?<faults> */
 	const char *properties; /* further settings of the broker's library, or NULL */
 	const char *client_id;  /* shown in the broker's logs and quotas */
-	int64_t session_ms;     /* group: silent for this long is dead; 0: the default 6000 */
+	int64_t session_ms; /* group: silent for this long is dead; 0: the default 6000 */
 	const bus_clock *clock;
 } bus_adapter_options;
 
@@ -59,9 +59,9 @@ typedef struct bus_topic_info {
 #define BUS_PARTITION_HOME (-1) /* the adapter takes murmur2(key) mod partitions */
 
 typedef enum bus_outcome {
-	BUS_OUTCOME_NONE = 0,  /* not tried yet */
-	BUS_OUTCOME_DURABLE,   /* acknowledged by every replica that must; offset is set */
-	BUS_OUTCOME_FAILED,    /* it is not in the log and will not be */
+	BUS_OUTCOME_NONE = 0, /* not tried yet */
+	BUS_OUTCOME_DURABLE,  /* acknowledged by every replica that must; offset is set */
+	BUS_OUTCOME_FAILED,   /* it is not in the log and will not be */
 	BUS_OUTCOME_UNCERTAIN, /* may be in the log: send it again under the same id */
 } bus_outcome;
 
@@ -72,7 +72,7 @@ typedef struct bus_publication {
 	/* out */
 	bus_outcome outcome;
 	int32_t ret_partition; /* where it lies; valid if DURABLE */
-	int64_t ret_offset;    /* likewise */
+	int64_t ret_offset;    /* likewise; -1 if the broker does not say */
 	int native_code;       /* the broker's reason if not DURABLE */
 } bus_publication;
 
@@ -91,10 +91,10 @@ typedef struct bus_position {
 } bus_position;
 
 typedef enum bus_poll_kind {
-	BUS_POLL_DELIVERIES,   /* count may be 0: the wait ended with nothing */
-	BUS_POLL_ASSIGNED,     /* partitions: all that this member has from now on */
-	BUS_POLL_REVOKED,      /* all are asked back: drain, then stop */
-	BUS_POLL_LOST,         /* all are gone already: drop what is not committed, stop */
+	BUS_POLL_DELIVERIES, /* count may be 0: the wait ended with nothing */
+	BUS_POLL_ASSIGNED,   /* partitions: all that this member has from now on */
+	BUS_POLL_REVOKED,    /* all are asked back: drain, then stop */
+	BUS_POLL_LOST,       /* all are gone already: drop what is not committed, stop */
 	BUS_POLL_OUT_OF_RANGE, /* partitions[0]: its position is not in the log (cut off by
 				* retention, or past the end); it delivers nothing until
 				* started again. Never resolved by a guess. */
@@ -142,8 +142,8 @@ typedef struct bus_adapter_ops {
 	 * nothing. Idempotent. Blocks up to timeout_ms. RETRY: broker not reachable. FATAL:
 	 * refused (authorisation, replication beyond the brokers). */
 	bus_status (*topic_ensure)(bus_adapter *adapter, const bus_topic_spec *spec,
-				   int timeout_ms, bus_topic_info *ret_info, bool *ret_made,
-				   bus_error *err);
+				   int timeout_ms, bus_topic_info *ret_info,
+				   bool *ret_made, bus_error *err);
 
 	/* All topics whose name starts with prefix, sorted by name, in the arena, without
 	 * the broker's internal ones. Blocks up to timeout_ms. RETRY: not reachable. */
@@ -159,11 +159,13 @@ typedef struct bus_adapter_ops {
 	/* Appends all and waits until each has an outcome, which it always has on return.
 	 * Those of one partition are appended in the order given. OK: all DURABLE. RETRY: at
 	 * least one FAILED, none UNCERTAIN. UNKNOWN: at least one UNCERTAIN. FATAL: can
-	 * never succeed (too large, no such topic, not allowed). If one is not DURABLE,
-	 * later ones of its partition may still be: the caller re-sends in order from the
-	 * first that is not, and repeats are recognised by id. Blocks up to timeout_ms. */
-	bus_status (*publish)(bus_adapter *adapter, bus_publication *publications, size_t count,
-			      int timeout_ms, bus_error *err);
+	 * never succeed (too large, no such topic, not allowed). Unless FATAL, an event that
+	 * is not in the log has no later one of its partition and call there; behind one that
+	 * is UNCERTAIN there may be some. So the caller re-sends in order from the first that
+	 * is not DURABLE: order per partition holds, repeats are recognised by id. Blocks up
+	 * to timeout_ms. */
+	bus_status (*publish)(bus_adapter *adapter, bus_publication *publications,
+			      size_t count, int timeout_ms, bus_error *err);
 
 	/* Becomes a member of group for one topic. Does not block; poll reports. FATAL:
 	 * refused. A second call without leave is a bug of the caller. */
@@ -178,8 +180,8 @@ typedef struct bus_adapter_ops {
 	 * reading already, a rewind of some. The next delivery of a partition is the first
 	 * record at or past its offset; nothing fetched before the call is delivered after
 	 * it. Does not block. FATAL: bug or refused. */
-	bus_status (*start)(bus_adapter *adapter, const bus_position *positions, size_t count,
-			    bus_error *err);
+	bus_status (*start)(bus_adapter *adapter, const bus_position *positions,
+			    size_t count, bus_error *err);
 
 	/* Delivers nothing more of any partition; in a group, the answer to REVOKED and LOST.
 	 * Idempotent. Does not block. */
@@ -188,8 +190,8 @@ typedef struct bus_adapter_ops {
 	/* Waits for the next event of any kind. Deliveries of one partition arrive in offset
 	 * order; *ret_poll is borrowed until the next call on the adapter. RETRY: broker not
 	 * reachable (membership may persist). FATAL: refused, or the client is broken. */
-	bus_status (*poll)(bus_adapter *adapter, const bus_poll_limit *limit, bus_poll *ret_poll,
-			   bus_error *err);
+	bus_status (*poll)(bus_adapter *adapter, const bus_poll_limit *limit,
+			   bus_poll *ret_poll, bus_error *err);
 
 	/* Where a partition begins, ends, or was at a time. Blocks up to timeout_ms. RETRY:
 	 * not reachable. FATAL: no such topic or partition. */
@@ -241,8 +243,8 @@ bus_adapter_topic_list(bus_adapter *adapter, const char *prefix, int timeout_ms,
 		       bus_arena *arena, bus_topic_info **ret_topics, size_t *ret_count,
 		       bus_error *err)
 {
-	return BUS_ADAPTER_CALL(topic_list, prefix, timeout_ms, arena, ret_topics, ret_count,
-				err);
+	return BUS_ADAPTER_CALL(topic_list, prefix, timeout_ms, arena, ret_topics,
+				ret_count, err);
 }
 
 static inline BUS_MUST_CHECK bus_status
@@ -260,7 +262,8 @@ bus_adapter_publish(bus_adapter *adapter, bus_publication *publications, size_t 
 }
 
 static inline BUS_MUST_CHECK bus_status
-bus_adapter_join(bus_adapter *adapter, const char *group, const char *topic, bus_error *err)
+bus_adapter_join(bus_adapter *adapter, const char *group, const char *topic,
+		 bus_error *err)
 {
 	return BUS_ADAPTER_CALL(join, group, topic, err);
 }
@@ -296,8 +299,8 @@ bus_adapter_offset(bus_adapter *adapter, const char *topic, int32_t partition,
 		   bus_offset_at at, int64_t time_ms, int timeout_ms, int64_t *ret_offset,
 		   bus_error *err)
 {
-	return BUS_ADAPTER_CALL(offset, topic, partition, at, time_ms, timeout_ms, ret_offset,
-				err);
+	return BUS_ADAPTER_CALL(offset, topic, partition, at, time_ms, timeout_ms,
+				ret_offset, err);
 }
 
 static inline void

@@ -363,7 +363,6 @@ busp_kafka_stop(bus_adapter *adapter)
 		consumer->event = BUSP_EVENT_NONE;
 	}
 	busp_answer(consumer->rk, !consumer->asked);
-	busp_settle(consumer->rk);
 	if (consumer->asked) {
 		consumer->asked = false;
 		consumer->assigned_count = 0;

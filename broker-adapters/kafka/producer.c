@@ -62,7 +62,8 @@ busp_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 	publication->native_code =
 		publication->outcome == BUS_OUTCOME_DURABLE ? 0 : (int)message->err;
 	publication->ret_partition = message->partition;
-	publication->ret_offset = message->offset;
+	/* unknown when the broker had it already and no longer remembers where */
+	publication->ret_offset = message->offset >= 0 ? message->offset : -1;
 	producer->outstanding--;
 }
 

@@ -18,8 +18,6 @@
 /* A worker that has not polled for this long is stuck, not slow: a unit's longest wait is
  * db.deadline-ms. Its partitions go to another; the epoch keeps it from writing. */
 #define BUSP_POLL_INTERVAL_MS 60000
-#define BUSP_LITERAL(number) #number
-#define BUSP_TEXT(number) BUSP_LITERAL(number)
 
 typedef struct busp_setting {
 	unsigned roles;
@@ -57,7 +55,7 @@ static const busp_setting busp_settings[] = {
 	  "a message that times out inside the library leaves a gap in the idempotent "
 	  "sequence and can turn the producer fatal (librdkafka#3584); publish has its own, "
 	  "shorter deadline" },
-	{ BUSP_ROLE_PRODUCER, "message.max.bytes", BUSP_TEXT(1000000), BUSP_TUNABLE,
+	{ BUSP_ROLE_PRODUCER, "message.max.bytes", "1000000", BUSP_TUNABLE,
 	  "as BUSP_RECORD_BYTES_MAX" },
 	{ BUSP_ROLE_PRODUCER, "linger.ms", "5", BUSP_TUNABLE,
 	  "lets a batch fill while publish hands its events over; publish then flushes, "

@@ -219,6 +219,10 @@ bus_adapter_case_rewind(void)
 		for (uint32_t p = 0; p < count; p++) {
 			reader.next[p] = random_below(&seed, 20000);
 		}
+		if (i % 7 == 0) {
+			bus_adapter_stop(adapter);
+			count = 4;
+		}
 		bus_suite_reader_start(&reader, (int32_t)count);
 		if (i % 10 == 0) {
 			bus_suite_put(writer, topic, (int32_t)random_below(&seed, 4),
@@ -351,7 +355,7 @@ bus_adapter_case_past_end(void)
 	for (int start = 1; start <= 2; start++) {
 		reader.next[0] = 11;
 		bus_suite_reader_start(&reader, 1);
-		CU_ASSERT_TRUE(until_held(&reader, start));
+		CU_ASSERT_TRUE_FATAL(until_held(&reader, start));
 		CU_ASSERT_STRING_EQUAL(reader.hold.topic, topic);
 		CU_ASSERT_EQUAL(reader.hold.partition, 0);
 		CU_ASSERT_EQUAL(reader.hold.offset, 11);
@@ -388,7 +392,7 @@ bus_adapter_case_cut_off(void)
 	bus_suite_reader_init(&reader, adapter, topic);
 	reader.next[0] = 59;
 	bus_suite_reader_start(&reader, 2);
-	CU_ASSERT_TRUE(until_held(&reader, 1));
+	CU_ASSERT_TRUE_FATAL(until_held(&reader, 1));
 	CU_ASSERT_EQUAL(reader.hold.partition, 0);
 	CU_ASSERT_EQUAL(reader.hold.offset, 59);
 	while (reader.next[1] < 100 && bus_suite_reader_poll(&reader, 100) >= 0) {
@@ -398,6 +402,9 @@ bus_adapter_case_cut_off(void)
 	reader.next[1] = 50;
 	BUS_SUITE_OK(bus_adapter_start(adapter, &(bus_position){ topic, 1, 50 }, 1, &err));
 	while (reader.next[1] < 100 && bus_suite_reader_poll(&reader, 100) >= 0) {
+	}
+	for (int i = 0; i < 8; i++) {
+		CU_ASSERT_EQUAL(bus_suite_reader_poll(&reader, 50), 0);
 	}
 	CU_ASSERT_EQUAL(reader.holds, 1);
 	reader.next[0] = 60;
