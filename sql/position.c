@@ -6,6 +6,8 @@
 
 #include "sql/store_private.h"
 
+#define SQLSTATE_LOCKED "55P03" /* lock_not_available: lock_timeout ran out */
+
 static void
 stream_of(const PGresult *rows, int row, bus_stream *ret_stream)
 {
@@ -38,6 +40,18 @@ param_int4s(busp_params *params, const int32_t *values, size_t count)
 	}
 }
 
+/* The rows stayed locked past lock_timeout: whoever holds them is not the owner any more. The
+ * parameters are those of the assignment; the caller asks for it again. */
+static void
+evict(bus_store *store, const bus_error *refused)
+{
+	bus_error ignored = BUS_ERROR_INIT;
+	if (strcmp(refused->sqlstate, SQLSTATE_LOCKED) == 0) {
+		/* If this fails too, so does the next assignment, and that is told. */
+		(void)!busp_ask(store, "position_evict", NULL, &ignored);
+	}
+}
+
 bus_status
 bus_store_assign(bus_store *store, const char *topic, const int32_t *partitions,
 		 size_t count, bus_stream *ret_streams, bus_error *err)
@@ -53,7 +67,15 @@ bus_store_assign(bus_store *store, const char *topic, const int32_t *partitions,
 		return status;
 	}
 	PGresult *rows = NULL;
-	status = busp_ask(store, "position_assign", &rows, err);
+	bus_error refused = BUS_ERROR_INIT;
+	status = busp_ask(store, "position_assign", &rows, &refused);
+	if (status != BUS_OK) {
+		evict(store, &refused);
+		if (err != NULL && err->status == BUS_OK) {
+			*err = refused;
+		}
+		return status;
+	}
 	for (size_t i = 0; status == BUS_OK && i < count; i++) {
 		int row = row_with(rows, 1, partitions[i]);
 		if (row < 0) {

@@ -46,7 +46,7 @@ class Stage:
         platform.execute(WITNESS)
         for name in ("first", "second"):
             user = f"{platform.name}_{name}"
-            platform.execute(f"create role {user} login superuser password 'x'")
+            platform.execute(f"create role {user} login password 'x' in role busline_worker")
             self.logins[name] = user
 
     def url(self, name, **changes):
