@@ -105,6 +105,24 @@ busp_bench_put(busp_bench *bench, const bus_row_type *type, const void *row)
 	bench->rows[bench->row_count++] = (busp_bench_row){ .type = type, .row = copy };
 }
 
+static int
+compare_rows(const void *a, const void *b)
+{
+	const busp_bench_row *x = a, *y = b;
+	if (x->type != y->type) {
+		return strcmp(x->type->name, y->type->name);
+	}
+	return busp_row_compare(x->type, x->row, y->row);
+}
+
+void
+busp_bench_sort(busp_bench *bench)
+{
+	if (bench->row_count > 0) {
+		qsort(bench->rows, bench->row_count, sizeof(*bench->rows), compare_rows);
+	}
+}
+
 bus_status
 busp_bench_load(void *ctx, const bus_row_type *type, const void *const *keys,
 		size_t count, bus_arena *arena, void **ret_rows, size_t *ret_count,

@@ -27,6 +27,8 @@ void busp_bench_init(busp_bench *bench, const bus_worker *worker);
 void busp_bench_fini(busp_bench *bench);
 /* Inserts or replaces; copies. */
 void busp_bench_put(busp_bench *bench, const bus_row_type *type, const void *row);
+/* By table, then by key. */
+void busp_bench_sort(busp_bench *bench);
 /* The source of a folder; ctx is the bench. */
 bus_status busp_bench_load(void *ctx, const bus_row_type *type, const void *const *keys,
 			   size_t count, bus_arena *arena, void **ret_rows,

@@ -10,7 +10,6 @@
 #include "core/buf.h"
 #include "tests/support/fold_bench_private.h"
 #include "tests/support/suite.h"
-#include "workers/engine/cache.h"
 
 #define EVENTS 300
 #define HISTORIES 20
@@ -137,24 +136,12 @@ commit(busp_bench *bench, bus_folder *folder)
 	bus_folder_keep(folder);
 }
 
-static int
-compare_rows(const void *a, const void *b)
-{
-	const busp_bench_row *x = a, *y = b;
-	if (x->type != y->type) {
-		return strcmp(x->type->name, y->type->name);
-	}
-	return busp_row_compare(x->type, x->row, y->row);
-}
-
 /* All rows as text; to be freed. */
 static char *
 dump(busp_bench *bench)
 {
 	bus_buf text = { 0 };
-	if (bench->row_count > 0) {
-		qsort(bench->rows, bench->row_count, sizeof(*bench->rows), compare_rows);
-	}
+	busp_bench_sort(bench);
 	for (size_t i = 0; i < bench->row_count; i++) {
 		json_t *json = busp_bench_row_json(bench->rows[i].type,
 						   bench->rows[i].row, true);
