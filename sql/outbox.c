@@ -61,6 +61,7 @@ bus_store_outbox_read(bus_store *store, const bus_outbox_cursor *cursors, size_t
 	busp_params_clear(&store->params);
 	param_cursors(&store->params, cursors, count);
 	busp_param_int8(&store->params, (int64_t)rows_max);
+	busp_param_int8(&store->params, BUS_OUTBOX_READ_BYTES_MAX);
 	PGresult *rows = NULL;
 	bus_status status = busp_ask(store, "outbox_read", &rows, err);
 	if (status != BUS_OK) {

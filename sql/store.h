@@ -266,8 +266,11 @@ typedef struct bus_outbox_cursor {
 	int64_t seq; /* the last one read or published */
 } bus_outbox_cursor;
 
+/* Bytes of one read: thousands of rows of usual size, or a hundred of the largest. */
+#define BUS_OUTBOX_READ_BYTES_MAX (32 * 1024 * 1024)
+
 /**
- * bus_store_outbox_read - rows past the cursors
+ * bus_store_outbox_read - rows past the cursors, up to BUS_OUTBOX_READ_BYTES_MAX
  *
  * @cursors: where this relay has read to; a stream that is not among them starts at its
  *	stored mark. count may be 0.

@@ -16,7 +16,7 @@ CREATE TABLE paas.tenant (
 	PRIMARY KEY (tenant)
 ) WITH (fillfactor = 85);
 
--- Rows exist before app.created too: whatever names an app first makes it.
+-- A row outlives its app: deleted_at says since when there is none.
 CREATE TABLE paas.app (
 	tenant        text COLLATE "C" NOT NULL CHECK (tenant <> ''),
 	app           text COLLATE "C" NOT NULL CHECK (app <> ''),

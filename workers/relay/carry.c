@@ -18,10 +18,6 @@
 #include "core/crash.h"
 #include "core/log.h"
 
-/* Bytes of one read; rows of up to 256 KiB come in thousands. The size of the next read
- * follows from the rows of the last. */
-#define READ_BYTES (32u * 1024u * 1024u)
-
 #define HOLD_BASE_MS 100
 /* An operator who has removed the cause waits no longer than this. */
 #define HOLD_CAP_MS 10000
@@ -145,17 +141,8 @@ read_rows(busp_relay *relay, bus_outbox_row **ret_rows, size_t *ret_count, bus_e
 		};
 	}
 	return bus_store_outbox_read(relay->store, cursors, relay->stream_count,
-				     relay->rows_max, relay->arena, ret_rows, ret_count,
+				     relay->batch_rows, relay->arena, ret_rows, ret_count,
 				     err);
-}
-
-/* Rows of the next read, from the bytes of the last one. */
-static void
-choose_rows_max(busp_relay *relay, size_t count)
-{
-	size_t row_bytes = bus_arena_used(relay->arena) / count + 1;
-	size_t rows = READ_BYTES / row_bytes + 1;
-	relay->rows_max = rows < relay->batch_rows ? rows : relay->batch_rows;
 }
 
 /* One row on its way. */
@@ -323,7 +310,6 @@ busp_relay_carry(busp_relay *relay, size_t *ret_rows, bus_error *err)
 		*ret_rows = 0;
 		return status;
 	}
-	choose_rows_max(relay, count);
 	parcel *parcels = bus_arena_alloc(relay->arena, count * sizeof(*parcels));
 	size_t parcel_count = 0;
 	status = choose(relay, rows, count, parcels, &parcel_count, err);

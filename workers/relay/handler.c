@@ -42,8 +42,6 @@
 #define RETRY_BASE_MS 50
 #define RETRY_CAP_MS 2000
 #define ARENA_CHUNK_BYTES (256u * 1024u)
-/* What the first read asks for, when nothing is known of the rows. */
-#define ROWS_FIRST 128u
 /* Below it a busy machine would lose the lease at every hiccup. */
 #define LEASE_MS_MIN 200
 
@@ -61,7 +59,6 @@ forget(busp_relay *relay)
 {
 	relay->stream_count = 0;
 	relay->unmarked = 0;
-	relay->rows_max = relay->batch_rows < ROWS_FIRST ? relay->batch_rows : ROWS_FIRST;
 }
 
 static void

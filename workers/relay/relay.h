@@ -39,7 +39,6 @@ typedef struct busp_relay {
 	busp_relay_stream *streams; /* sorted by number */
 	size_t stream_count;
 	size_t stream_room;
-	size_t rows_max;        /* of the next read */
 	size_t unmarked;        /* rows published since the last mark */
 	int64_t unmarked_ms;    /* since when */
 	int64_t alone_until_ms; /* rows of this batch may be tried alone until then */
