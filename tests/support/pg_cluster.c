@@ -88,9 +88,10 @@ become_postgres(void)
 	}
 }
 
-/* Starts a program as the server's user, its output in a file; -1 if it cannot. */
+/* Starts a program as the server's user, its output in a file; -1 if it cannot. argv[0] becomes
+ * its whole path: the server's programs look for each other from there. */
 static pid_t
-spawn(const pg_cluster *cluster, const char *log, const char *const *argv)
+spawn(const pg_cluster *cluster, const char *log, const char **argv)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -107,6 +108,7 @@ spawn(const pg_cluster *cluster, const char *log, const char *const *argv)
 	}
 	char path[320];
 	snprintf(path, sizeof(path), "%s/%s", cluster->bin, argv[0]);
+	argv[0] = path;
 	execv(path, (char *const *)argv);
 	_exit(127);
 }
@@ -114,17 +116,17 @@ spawn(const pg_cluster *cluster, const char *log, const char *const *argv)
 static bool
 run_initdb(const pg_cluster *cluster)
 {
-	const char *const argv[] = { "initdb",
-				     "-D",
-				     "data",
-				     "-U",
-				     "postgres",
-				     "--auth=trust",
-				     "--encoding=UTF8",
-				     "--locale=C",
-				     "--data-checksums",
-				     "--no-sync",
-				     NULL };
+	const char *argv[] = { "initdb",
+			       "-D",
+			       "data",
+			       "-U",
+			       "postgres",
+			       "--auth=trust",
+			       "--encoding=UTF8",
+			       "--locale=C",
+			       "--data-checksums",
+			       "--no-sync",
+			       NULL };
 	int status = -1;
 	pid_t pid = spawn(cluster, "initdb.log", argv);
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
@@ -138,26 +140,26 @@ run_postgres(pg_cluster *cluster)
 	snprintf(port, sizeof(port), "%d", cluster->port);
 	snprintf(sockets, sizeof(sockets), "unix_socket_directories=%s",
 		 cluster->socket_dir);
-	const char *const argv[] = { "postgres",
-				     "-D",
-				     "data",
-				     "-p",
-				     port,
-				     "-c",
-				     sockets,
-				     "-c",
-				     "listen_addresses=127.0.0.1",
-				     "-c",
-				     "fsync=on",
-				     "-c",
-				     "shared_buffers=256MB",
-				     "-c",
-				     "max_wal_size=4GB",
-				     "-c",
-				     "max_connections=60",
-				     "-c",
-				     "log_min_messages=fatal",
-				     NULL };
+	const char *argv[] = { "postgres",
+			       "-D",
+			       "data",
+			       "-p",
+			       port,
+			       "-c",
+			       sockets,
+			       "-c",
+			       "listen_addresses=127.0.0.1",
+			       "-c",
+			       "fsync=on",
+			       "-c",
+			       "shared_buffers=256MB",
+			       "-c",
+			       "max_wal_size=4GB",
+			       "-c",
+			       "max_connections=60",
+			       "-c",
+			       "log_min_messages=fatal",
+			       NULL };
 	cluster->pid = spawn(cluster, "server.log", argv);
 	return cluster->pid > 0;
 }
