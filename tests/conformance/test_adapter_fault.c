@@ -275,6 +275,39 @@ case_lost(void)
 	bus_adapter_close(writer);
 }
 
+/* Delayed deliveries come mixed, in order within each partition. */
+static void
+case_mixed(void)
+{
+	bus_adapter *adapter = opened("fault+memory:fault?delay=1&seed=9");
+	const char *topic = bus_suite_topic(adapter, PARTITIONS);
+	const bus_poll_limit limit = { 1000, 1 << 20, 0 };
+	bus_position starts[PARTITIONS];
+	int64_t next[PARTITIONS] = { 0 };
+	int switches = 0;
+	int32_t last = -1;
+
+	for (int p = 0; p < PARTITIONS; p++) {
+		starts[p] = (bus_position){ topic, p, 0 };
+		bus_suite_fill(adapter, topic, p, 0, 100);
+	}
+	BUS_SUITE_OK(bus_adapter_start(adapter, starts, PARTITIONS, &err));
+	for (int polls = 0; polls < 1000 && next[0] + next[1] + next[2] < 300; polls++) {
+		bus_poll poll = { 0 };
+
+		BUS_SUITE_OK(bus_adapter_poll(adapter, &limit, &poll, &err));
+		for (size_t i = 0; i < poll.count; i++) {
+			CU_ASSERT_EQUAL(poll.deliveries[i].offset,
+					next[poll.deliveries[i].partition]++);
+			switches += poll.deliveries[i].partition != last;
+			last = poll.deliveries[i].partition;
+		}
+	}
+	CU_ASSERT(next[0] == 100 && next[1] == 100 && next[2] == 100);
+	CU_ASSERT(switches > 100);
+	bus_adapter_close(adapter);
+}
+
 /* Deliveries as "partition:offset" of the first polls, for comparing two runs. */
 static void
 trace(const char *seed, const char *topic, char *ret_text, size_t size)
@@ -336,6 +369,7 @@ static const bus_case cases[] = {
 	{ "a writer that sends again in order loses nothing and keeps order",
 	  case_resend },
 	{ "lost partitions come back, and reading goes on where it was", case_lost },
+	{ "delayed deliveries come mixed, in order within a partition", case_mixed },
 	{ "the seed decides", case_seed },
 	{ 0 },
 };
