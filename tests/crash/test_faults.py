@@ -111,7 +111,6 @@ def test_kafka_restarted(own_kafka, postgres, make_platform, how):
     wait_for(lambda: platform.value("select count(*) from busline.ledger") > 100, "it runs", 30)
     if how == "kill":
         own_kafka.command("kill")
-        time.sleep(2)
         own_kafka.command("start")
     else:
         own_kafka.command("restart")
