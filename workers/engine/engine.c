@@ -150,9 +150,13 @@ read_streams(engine *e, bus_stream *streams, bool assign, bus_error *err)
 	for (size_t i = 0; i < e->lane_count; i++) {
 		partitions[i] = streams[i].partition;
 	}
+	bus_backoff backoff = { .base_ms = 20,
+				.cap_ms = 2000,
+				.seed = (uint64_t)getpid() };
 	bus_status status;
 	for (;;) {
 		bus_error_reset(err);
+		bus_service_pause(e->service, bus_backoff_next_ms(&backoff));
 		status = bus_store_connected(e->store) ?
 				 BUS_OK :
 				 bus_service_connect(e->service, e->store, err);
