@@ -1,8 +1,10 @@
 """docs/audit.md: each question of it, asked as the auditor, has the answer printed there."""
 
+import hashlib
 import os
 import pathlib
 import re
+import struct
 
 import pytest
 from confluent_kafka import Producer
@@ -100,3 +102,26 @@ def test_an_auditor_of_one_tenant_sees_one_tenant(day):
         assert 0 < seen[0][1] < everything
         assert connection.execute("select distinct tenant from audit.state_row").fetchall() \
             == [("acme",)]
+
+
+def field(value):
+    """As docs/architecture.md says: be32 length, all ones if absent, and the bytes."""
+    if value is None:
+        return b"\xff\xff\xff\xff"
+    value = value.encode() if isinstance(value, str) else bytes(value)
+    return struct.pack(">I", len(value)) + value
+
+
+def test_the_chain_can_be_computed_from_the_ledger_alone(day):
+    platform, _ = day
+    heads = {}
+    for stream, offset, key, headers, data, verdict, reason, stored in platform.rows(
+            'select stream, "offset", key, headers, data, verdict::text, reason, hash '
+            'from busline.ledger order by stream, "offset"'):
+        link = b"\x01" + heads.get(stream, bytes(32)) + struct.pack(">q", offset)
+        link += b"".join(map(field, (key, headers, data, verdict, reason)))
+        heads[stream] = hashlib.sha256(link).digest()
+        assert heads[stream] == stored, f"stream {stream} offset {offset}"
+    assert len(heads) > 5
+    stored = dict(platform.rows("select stream, head from busline.position where next_offset > 0"))
+    assert {stream: bytes(head) for stream, head in stored.items()} == heads
