@@ -39,6 +39,14 @@ def own_kafka():
 
 
 @pytest.fixture
+def three_kafkas():
+    """A cluster of three nodes."""
+    cluster = Kafka.start(nodes=3)
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
 def own_postgres():
     server = Postgres.start()
     yield server

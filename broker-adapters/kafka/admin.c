@@ -1,6 +1,7 @@
 /*
  * admin.c - questions to the cluster, and making topics
  */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +9,9 @@
 
 /* A new topic is asked for again this often until all its leaders are known. */
 #define BUSP_LOOK_MS 50
+/* A topic is believed to be missing when no node has known it for this long: one that was just
+ * made is not known everywhere at once. */
+#define BUSP_KNOWN_MS 1000
 /* The broker answers within the request's timeout; the way back is added. */
 #define BUSP_ANSWER_MS 500
 
@@ -28,16 +32,14 @@ busp_drain(rd_kafka_t *rk)
 	}
 }
 
-bus_status
-busp_kafka_count(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int timeout_ms,
-		 int32_t *ret_count, bus_error *err)
+static rd_kafka_resp_err_t
+busp_count_once(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int timeout_ms, int32_t *ret_count)
 {
-	const char *name = rd_kafka_topic_name(rkt);
 	const struct rd_kafka_metadata *metadata = NULL;
 	rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, rkt, &metadata, timeout_ms);
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		return busp_refuse(err, code, "metadata of topic", name, NULL);
+		return code;
 	}
 	if (metadata->topic_cnt == 1) {
 		code = metadata->topics[0].err;
@@ -46,6 +48,26 @@ busp_kafka_count(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int timeout_ms,
 		code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	}
 	rd_kafka_metadata_destroy(metadata);
+	return code;
+}
+
+bus_status
+busp_kafka_count(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int timeout_ms,
+		 int32_t *ret_count, bus_error *err)
+{
+	const char *name = rd_kafka_topic_name(rkt);
+	int64_t deadline_ms = busp_kafka_deadline(timeout_ms);
+	int64_t known_ms =
+		busp_kafka_deadline(timeout_ms < BUSP_KNOWN_MS ? timeout_ms :
+								 BUSP_KNOWN_MS);
+	rd_kafka_resp_err_t code =
+		busp_count_once(rk, rkt, busp_kafka_left(deadline_ms), ret_count);
+
+	while (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+	       busp_remaining_ms(bus_clock_system(), known_ms) > 0) {
+		(void)poll(NULL, 0, BUSP_LOOK_MS);
+		code = busp_count_once(rk, rkt, busp_kafka_left(deadline_ms), ret_count);
+	}
 	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, code,
 				     "no topic %.300s", name);
@@ -384,6 +406,26 @@ busp_await_topic(busp_kafka *self, const char *name, int64_t deadline_ms,
 	return ready ? BUS_OK : busp_refuse(err, code, "topic", name, NULL);
 }
 
+/* The node that answers may be one that has not heard of the topic yet, though others have. */
+static bus_status
+busp_describe_new(busp_kafka *self, bus_topic_info *info, int64_t deadline_ms,
+		  bus_error *err)
+{
+	bus_error mine = BUS_ERROR_INIT;
+	bus_status status = busp_describe(self, info, 1, deadline_ms, &mine);
+
+	while (mine.native_code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+	       busp_remaining_ms(bus_clock_system(), deadline_ms) > 0) {
+		rd_kafka_poll(self->admin, BUSP_LOOK_MS);
+		bus_error_reset(&mine);
+		status = busp_describe(self, info, 1, deadline_ms, &mine);
+	}
+	if (status != BUS_OK && err != NULL && err->status == BUS_OK) {
+		*err = mine;
+	}
+	return status;
+}
+
 bus_status
 busp_kafka_topic_ensure(bus_adapter *adapter, const bus_topic_spec *spec, int timeout_ms,
 			bus_topic_info *ret_info, bool *ret_made, bus_error *err)
@@ -402,7 +444,7 @@ busp_kafka_topic_ensure(bus_adapter *adapter, const bus_topic_spec *spec, int ti
 		status = busp_await_topic(self, spec->name, deadline_ms, &info, err);
 	}
 	if (status == BUS_OK) {
-		status = busp_describe(self, &info, 1, deadline_ms, err);
+		status = busp_describe_new(self, &info, deadline_ms, err);
 	}
 	if (status == BUS_OK) {
 		busp_kafka_topic_use(self, spec->name)->partitions = info.partitions;

@@ -123,6 +123,28 @@ def test_kafka_restarted(own_kafka, postgres, make_platform, how):
     check(platform, stream)
 
 
+def test_any_node_of_three_may_die(three_kafkas, postgres, make_platform):
+    """Three copies, two of which must have an event: killing one node after the other loses
+    nothing and stops nothing for long."""
+    platform = make_platform(three_kafkas, postgres, BUSLINE_TOPIC_REPLICATION=3,
+                             BUSLINE_TOPIC_MIN_ISR=2)
+    roles = platform.start_all(["scale", "relay"])
+    stream = Stream(three_kafkas.servers)
+    stream.publish(500)
+    for node in ("1", "2", "3"):
+        three_kafkas.command("kill", "--node", node)
+        stream.publish(500)
+        check(platform, stream)
+        three_kafkas.command("start")
+        # The next one may die when all copies are whole again.
+        wait_for(lambda: all(len(partition.isrs) == 3
+                             for topic in three_kafkas.admin.list_topics(timeout=10).topics.values()
+                             if topic.topic.startswith("busline.")
+                             for partition in topic.partitions.values()),
+                 f"node {node} has caught up", 60)
+    assert all(p.running() for p in roles.values()), platform.tails()
+
+
 def test_topic_truncated_below_the_stored_position(platform):
     """Records the worker never saw are gone: that partition holds, the others flow."""
     worker = platform.start("scale")

@@ -78,9 +78,10 @@ class Kafka:
         self.admin = AdminClient({"bootstrap.servers": servers})
 
     @classmethod
-    def start(cls):
+    def start(cls, nodes=1):
         directory = scratch("kafka")
-        servers = run(cls.script, "start", "--dir", directory / "data").stdout.strip()
+        servers = run(cls.script, "start", "--dir", directory / "data",
+                      "--nodes", str(nodes)).stdout.strip()
         return cls(directory / "data", servers, True)
 
     @classmethod
