@@ -89,3 +89,18 @@ def test_offsets_that_are_missing_are_told_and_nothing_else_is(platform, batch):
     assert {kind for kind, _, _ in incidents} == {"offset-gap"}
     assert all("the log has no records" in detail for _, _, detail in incidents)
     assert worker.running() and worker.stop() == 0
+
+
+def test_more_workers_than_partitions(platform):
+    """Who has nothing to read waits, and takes over when another leaves."""
+    workers = [platform.start("scale") for _ in range(7)]
+    wait_for(lambda: platform.shares("scale") == [0, 1, 1, 1, 1, 1, 1], "all have a share", 60)
+    publish(platform, [request(n) for n in range(600)])
+    platform.quiesce([TOPIC])
+    assert workers[0].stop() == 0
+    wait_for(lambda: platform.shares("scale") == [1] * 6, "the others have them all", 60)
+    publish(platform, [request(n) for n in range(600, 1200)])
+    platform.quiesce([TOPIC])
+    assert platform.value("select sum(desired) from paas.scale") == 1200
+    assert_once(platform, 1200)
+    assert all(worker.running() for worker in workers[1:])
