@@ -36,8 +36,10 @@
  * that a table stays small, too seldom to show among the latencies. */
 #define ROTATE_ROWS 50000u
 #define ROTATE_MS 60000
-/* After the last mark: the first turns writers away from a table, the second empties it. */
-#define ROTATIONS 2
+/* After the last mark: the first turns writers away from a table, a later one empties it. That
+ * never waits for a lock, so a reader (or autovacuum) can be in its way; this often it is tried
+ * again before it is left to the next mark. */
+#define ROTATIONS 12
 #define ROTATE_AGAIN_MS 5000
 #define RETRY_BASE_MS 50
 #define RETRY_CAP_MS 2000
@@ -146,13 +148,14 @@ mark(busp_relay *relay, bus_error *err)
 static bus_status
 rotate(busp_relay *relay, bus_error *err)
 {
-	int emptied;
+	int emptied = 0;
 	bus_status status =
 		bus_store_outbox_rotate(relay->store, relay->epoch, &emptied, err);
 	if (status == BUS_OK) {
 		relay->unrotated = 0;
 		relay->rotated_ms = busp_relay_now(relay);
-		relay->rotations--;
+		bool first = relay->rotations == ROTATIONS;
+		relay->rotations = emptied > 0 && !first ? 0 : relay->rotations - 1;
 	}
 	return status;
 }

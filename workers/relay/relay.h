@@ -43,7 +43,7 @@ typedef struct busp_relay {
 	int64_t unmarked_ms;    /* since when */
 	int64_t alone_until_ms; /* rows of this batch may be tried alone until then */
 	size_t unrotated;       /* rows marked since the last rotation */
-	int rotations;          /* to be done for what is marked by now */
+	int rotations;          /* left to try for what is marked by now */
 	int64_t rotated_ms;
 
 	bus_backoff backoff; /* of failures of the store in a row */
