@@ -33,7 +33,8 @@ typedef struct bus_adapter bus_adapter;
 #define BUS_CLOSE_MS_MAX 10000
 
 typedef struct bus_adapter_options {
-	const char *url; /* kafka://host:port[,...], memory:[name], fault+<url>?<faults> */
+	const char *url;        /* kafka://host:port[,...], nng+tcp://host:port,
+			 * memory:[name], fault+<url>?<faults> */
 	const char *properties; /* further settings of the broker's library, or NULL */
 	const char *client_id;  /* shown in the broker's logs and quotas */
 	int64_t session_ms; /* group: silent for this long is dead; 0: the default 6000 */
@@ -42,10 +43,11 @@ typedef struct bus_adapter_options {
 
 typedef struct bus_topic_spec {
 	const char *name;
-	int32_t partitions;   /* 1 .. BUS_PARTITIONS_MAX */
-	int32_t replication;  /* copies */
-	int64_t retention_ms; /* -1: for ever */
-	int32_t min_isr;      /* in-sync replicas that must acknowledge */
+	int32_t partitions;      /* 1 .. BUS_PARTITIONS_MAX */
+	int32_t replication;     /* copies */
+	int64_t retention_ms;    /* -1: for ever */
+	int64_t retention_bytes; /* of a partition; 0: no limit */
+	int32_t min_isr;         /* in-sync replicas that must acknowledge */
 } bus_topic_spec;
 
 typedef struct bus_topic_info {
@@ -53,6 +55,7 @@ typedef struct bus_topic_info {
 	int32_t partitions;
 	int32_t replication;
 	int64_t retention_ms;
+	int64_t retention_bytes;
 	int32_t min_isr;
 } bus_topic_info;
 
@@ -98,6 +101,8 @@ typedef enum bus_poll_kind {
 	BUS_POLL_OUT_OF_RANGE, /* partitions[0]: its position is not in the log (cut off by
 				* retention, or past the end); it delivers nothing until
 				* started again. Never resolved by a guess. */
+	BUS_POLL_DAMAGED, /* partitions[0]: the record at this offset is there and cannot be
+			   * read; it delivers nothing until started again. Never skipped. */
 } bus_poll_kind;
 
 typedef struct bus_poll {
