@@ -204,6 +204,19 @@ typedef struct bus_adapter_ops {
 			     bus_offset_at at, int64_t time_ms, int timeout_ms,
 			     int64_t *ret_offset, bus_error *err);
 
+	/* Cuts off what lies before new_start; nothing if the partition begins later already.
+	 * Idempotent. Blocks up to timeout_ms. RETRY: not reachable. FATAL: no such topic or
+	 * partition, past its end, refused. */
+	bus_status (*trim)(bus_adapter *adapter, const char *topic, int32_t partition,
+			   int64_t new_start, int timeout_ms, bus_error *err);
+
+	/* A sealed topic takes no record, of nobody: publish answers FAILED and RETRY. When
+	 * the call returns nothing more arrives. Reading goes on. Idempotent; lasts until it
+	 * is opened again, also over a restart. Blocks up to timeout_ms. RETRY: not
+	 * reachable. FATAL: no such topic, refused. */
+	bus_status (*seal)(bus_adapter *adapter, const char *topic, bool sealed,
+			   int timeout_ms, bus_error *err);
+
 	/* Tells the broker where the group is, for the ecosystem's lag tools. Best effort,
 	 * does not block, never an error; without a group it does nothing. */
 	void (*note)(bus_adapter *adapter, const bus_position *positions, size_t count);
@@ -306,6 +319,20 @@ bus_adapter_offset(bus_adapter *adapter, const char *topic, int32_t partition,
 {
 	return BUS_ADAPTER_CALL(offset, topic, partition, at, time_ms, timeout_ms,
 				ret_offset, err);
+}
+
+static inline BUS_MUST_CHECK bus_status
+bus_adapter_trim(bus_adapter *adapter, const char *topic, int32_t partition,
+		 int64_t new_start, int timeout_ms, bus_error *err)
+{
+	return BUS_ADAPTER_CALL(trim, topic, partition, new_start, timeout_ms, err);
+}
+
+static inline BUS_MUST_CHECK bus_status
+bus_adapter_seal(bus_adapter *adapter, const char *topic, bool sealed, int timeout_ms,
+		 bus_error *err)
+{
+	return BUS_ADAPTER_CALL(seal, topic, sealed, timeout_ms, err);
 }
 
 static inline void

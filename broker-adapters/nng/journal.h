@@ -48,6 +48,7 @@ typedef struct busp_log {
 typedef struct busp_topic {
 	bus_topic_info info;
 	busp_log *logs; /* info.partitions of them */
+	bool sealed;    /* takes no record */
 } busp_topic;
 
 typedef struct busp_journal_counts {
@@ -82,6 +83,14 @@ BUS_MUST_CHECK bus_status busp_journal_topic_make(busp_journal *journal,
 						  const bus_topic_spec *spec,
 						  const busp_topic **ret_topic,
 						  bus_error *err);
+/* Durable on return; idempotent. */
+BUS_MUST_CHECK bus_status busp_journal_seal(busp_journal *journal,
+					    const busp_topic *topic, bool sealed,
+					    bus_error *err);
+/* What lies before new_start (at most the end) goes; durable on return. Chunks are deleted
+ * whole: of one that holds new_start too, the start moves and the rest stays unread. */
+BUS_MUST_CHECK bus_status busp_journal_trim(busp_journal *journal, busp_log *log,
+					    int64_t new_start, bus_error *err);
 /* NULL: no such partition. */
 busp_log *busp_journal_log(const busp_topic *topic, int32_t partition);
 

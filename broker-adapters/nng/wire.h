@@ -37,6 +37,8 @@ typedef enum busp_op {
 	BUSP_OP_GROUP,
 	BUSP_OP_NOTE,
 	BUSP_OP_GROUPS,
+	BUSP_OP_TRIM,
+	BUSP_OP_SEAL,
 	BUSP_OP_COUNT,
 } busp_op;
 
@@ -55,6 +57,7 @@ typedef enum busp_refusal {
 	BUSP_OUT_OF_SEQUENCE, /* an earlier append of the producer failed, nothing
 			       * happened: RETRY */
 	BUSP_FORGOTTEN,       /* not known if that append happened: UNKNOWN */
+	BUSP_SEALED,          /* the topic takes nothing, nothing happened: RETRY */
 	BUSP_REFUSAL_COUNT,
 } busp_refusal;
 

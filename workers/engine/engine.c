@@ -616,6 +616,7 @@ handle(engine *e, const bus_poll *poll, bus_error *err)
 		give_up(e);
 		return BUS_OK;
 	case BUS_POLL_OUT_OF_RANGE:
+	case BUS_POLL_DAMAGED:
 		return on_out_of_range(e, poll, err);
 	}
 	return BUS_OK;
