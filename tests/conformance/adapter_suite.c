@@ -26,7 +26,7 @@ void
 bus_adapter_case_ensure(void)
 {
 	bus_adapter *adapter = bus_suite_open();
-	bus_topic_spec spec = { bus_suite_name("ensure"), 3, 1, 86400000, 1 };
+	bus_topic_spec spec = { bus_suite_name("ensure"), 3, 1, 86400000, 0, 1 };
 	bus_topic_info info = { 0 };
 	bool made = false;
 
@@ -55,14 +55,14 @@ void
 bus_adapter_case_ensure_refused(void)
 {
 	const bus_topic_spec specs[] = {
-		{ "", 1, 1, -1, 1 },
-		{ "no spaces", 1, 1, -1, 1 },
-		{ "..", 1, 1, -1, 1 },
-		{ "suite.refused", 0, 1, -1, 1 },
-		{ "suite.refused", BUS_PARTITIONS_MAX + 1, 1, -1, 1 },
-		{ "suite.refused", 1, 0, -1, 1 },
-		{ "suite.refused", 1, 1, -1, 2 },
-		{ "suite.refused", 1, 1, -2, 1 },
+		{ "", 1, 1, -1, 0, 1 },
+		{ "no spaces", 1, 1, -1, 0, 1 },
+		{ "..", 1, 1, -1, 0, 1 },
+		{ "suite.refused", 0, 1, -1, 0, 1 },
+		{ "suite.refused", BUS_PARTITIONS_MAX + 1, 1, -1, 0, 1 },
+		{ "suite.refused", 1, 0, -1, 0, 1 },
+		{ "suite.refused", 1, 1, -1, 0, 2 },
+		{ "suite.refused", 1, 1, -2, 0, 1 },
 	};
 	bus_adapter *adapter = bus_suite_open();
 	bus_topic_info info = { 0 };
@@ -93,7 +93,7 @@ bus_adapter_case_list(void)
 	char name[BUS_TOPIC_NAME_MAX];
 
 	for (size_t i = 0; i < 3; i++) {
-		bus_topic_spec spec = { name, (int32_t)i + 1, 1, 3600000, 1 };
+		bus_topic_spec spec = { name, (int32_t)i + 1, 1, 3600000, 0, 1 };
 		bus_topic_info info = { 0 };
 		bool made = false;
 

@@ -196,6 +196,7 @@ bus_suite_reader_poll(bus_suite_reader *reader, int timeout_ms)
 		reader_gone(reader);
 		break;
 	case BUS_POLL_OUT_OF_RANGE:
+	case BUS_POLL_DAMAGED:
 		CU_ASSERT_EQUAL_FATAL(poll.partition_count, 1);
 		reader->hold = poll.partitions[0];
 		reader->holds++;

@@ -461,7 +461,7 @@ static void
 case_unreachable(void)
 {
 	bus_adapter *adapter = NULL;
-	const bus_topic_spec spec = { "suite.nobody", 1, 1, -1, 1 };
+	const bus_topic_spec spec = { "suite.nobody", 1, 1, -1, 0, 1 };
 	bus_publication publication = { .topic = "suite.nobody",
 					.record.value = BUS_STR("v") };
 	bus_topic_info info;
