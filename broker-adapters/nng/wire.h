@@ -197,7 +197,7 @@ void busp_get_group_answer(busp_reader *reader, bus_arena *arena,
 
 /* What became of one partition of a FETCH. */
 typedef enum busp_fetch_verdict {
-	BUSP_FETCH_SLICES,       /* u16 count, slices */
+	BUSP_FETCH_SLICES,       /* u32 count, slices */
 	BUSP_FETCH_OUT_OF_RANGE, /* i64 start, i64 end */
 	BUSP_FETCH_DAMAGED,      /* i64 offset of the record that cannot be read */
 	BUSP_FETCH_NO_LOG,       /* no such topic or partition */
