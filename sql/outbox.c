@@ -19,21 +19,59 @@ param_cursors(busp_params *params, const bus_outbox_cursor *cursors, size_t coun
 	}
 }
 
-static bus_status
-outbox_row(const PGresult *rows, int row, bus_arena *arena, bus_outbox_row *ret_row,
-	   bus_error *err)
+/* Columns of outbox_read and outbox_read_large. */
+enum {
+	COLUMN_STREAM,
+	COLUMN_SEQ,
+	COLUMN_FOLLOWS, /* true or NULL: the next after the cursor */
+	COLUMN_KIND,    /* NULL: follow-up */
+	COLUMN_TOPIC,
+	COLUMN_KEY,
+	COLUMN_HEADERS,
+	COLUMN_DATA,
+	COLUMN_PLACE_BEFORE, /* of outbox_read_large only */
+};
+
+static bus_str
+cell_view(const PGresult *rows, int row, int column)
 {
-	bus_str packed = busp_cell_str(rows, row, 5, arena);
-	ret_row->stream = busp_cell_int4(rows, row, 0);
-	ret_row->seq = busp_cell_int8(rows, row, 1);
-	ret_row->kind = busp_cell_int4(rows, row, 2) == BUS_OUTBOX_REROUTE ?
-				BUS_OUTBOX_REROUTE :
-				BUS_OUTBOX_FOLLOW_UP;
-	ret_row->topic = busp_cell_str(rows, row, 3, arena);
-	ret_row->record.key = busp_cell_str(rows, row, 4, arena);
-	ret_row->record.value = busp_cell_str(rows, row, 6, arena);
-	return bus_headers_unpack(packed, arena, &ret_row->record.headers,
-				  &ret_row->record.header_count, err);
+	return (bus_str){ PQgetvalue(rows, row, column),
+			  (size_t)PQgetlength(rows, row, column) };
+}
+
+/* before: the row in front of it, or NULL; rows of one topic come in runs and share it. */
+static bus_status
+outbox_row(const PGresult *rows, int row, bus_arena *arena, const bus_outbox_row *before,
+	   bus_outbox_row *ret_row, bus_error *err)
+{
+	bus_str topic = cell_view(rows, row, COLUMN_TOPIC);
+	bus_str packed = cell_view(rows, row, COLUMN_HEADERS);
+	ret_row->stream = busp_cell_int4(rows, row, COLUMN_STREAM);
+	ret_row->seq = busp_cell_int8(rows, row, COLUMN_SEQ);
+	ret_row->kind = PQgetisnull(rows, row, COLUMN_KIND) ? BUS_OUTBOX_FOLLOW_UP :
+							      BUS_OUTBOX_REROUTE;
+	ret_row->topic = before != NULL && bus_str_eq(topic, before->topic) ?
+				 before->topic :
+				 bus_arena_str(arena, topic);
+	ret_row->record.key = busp_cell_str(rows, row, COLUMN_KEY, arena);
+	ret_row->record.value = busp_cell_str(rows, row, COLUMN_DATA, arena);
+	return bus_headers_unpack(bus_arena_str(arena, packed), arena,
+				  &ret_row->record.headers, &ret_row->record.header_count,
+				  err);
+}
+
+/* Is it the next of its stream? The order of the rows is seen here too, and not believed. */
+static bool
+outbox_follows(const PGresult *rows, int row, const bus_outbox_row *all)
+{
+	if (PQgetisnull(rows, row, COLUMN_SEQ)) {
+		return false; /* the stream has rows, and none was found */
+	}
+	int32_t stream = busp_cell_int4(rows, row, COLUMN_STREAM);
+	if (row > 0 && all[row - 1].stream == stream) {
+		return busp_cell_int8(rows, row, COLUMN_SEQ) == all[row - 1].seq + 1;
+	}
+	return !PQgetisnull(rows, row, COLUMN_FOLLOWS);
 }
 
 /* Numbers have no gap by construction; if one is missing, a promise was lost, and to go on
@@ -41,16 +79,31 @@ outbox_row(const PGresult *rows, int row, bus_arena *arena, bus_outbox_row *ret_
 static bus_status
 outbox_gap(const PGresult *rows, int row, const bus_outbox_row *all, bus_error *err)
 {
-	int64_t before = busp_cell_int8(rows, row, 7);
-	if (row > 0 && all[row - 1].stream == all[row].stream) {
-		before = all[row - 1].seq;
-	}
-	if (all[row].seq == before + 1) {
-		return BUS_OK;
-	}
+	int32_t stream = busp_cell_int4(rows, row, COLUMN_STREAM);
+	int64_t before = row > 0 && all[row - 1].stream == stream ?
+				 all[row - 1].seq :
+				 busp_cell_int8(rows, row, COLUMN_PLACE_BEFORE);
 	return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
 			     "the outbox of stream %d has a gap: %lld follows %lld",
-			     all[row].stream, (long long)all[row].seq, (long long)before);
+			     stream, (long long)busp_cell_int8(rows, row, COLUMN_SEQ),
+			     (long long)before);
+}
+
+/* Rows of an answer, up to the first that does not follow: *ret_count says which. */
+static bus_status
+outbox_rows(const PGresult *rows, bus_arena *arena, bus_outbox_row *all,
+	    size_t *ret_count, bus_error *err)
+{
+	int found = PQntuples(rows);
+	int row = 0;
+	bus_status status = BUS_OK;
+	while (status == BUS_OK && row < found && outbox_follows(rows, row, all)) {
+		status = outbox_row(rows, row, arena, row > 0 ? &all[row - 1] : NULL,
+				    &all[row], err);
+		row++;
+	}
+	*ret_count = (size_t)row;
+	return status;
 }
 
 bus_status
@@ -58,29 +111,34 @@ bus_store_outbox_read(bus_store *store, const bus_outbox_cursor *cursors, size_t
 		      size_t rows_max, bus_arena *arena, bus_outbox_row **ret_rows,
 		      size_t *ret_count, bus_error *err)
 {
+	static const char *const questions[] = { "outbox_read", "outbox_read_large" };
 	busp_params_clear(&store->params);
 	param_cursors(&store->params, cursors, count);
 	busp_param_int8(&store->params, (int64_t)rows_max);
 	busp_param_int8(&store->params, BUS_OUTBOX_READ_BYTES_MAX);
-	PGresult *rows = NULL;
-	bus_status status = busp_ask(store, "outbox_read", &rows, err);
-	if (status != BUS_OK) {
-		return status;
-	}
-	size_t found = (size_t)PQntuples(rows);
-	bus_outbox_row *all = bus_arena_alloc(arena, (found + 1) * sizeof(*all));
-	for (size_t i = 0; status == BUS_OK && i < found; i++) {
-		status = outbox_row(rows, (int)i, arena, &all[i], err);
-		if (status == BUS_OK) {
-			status = outbox_gap(rows, (int)i, all, err);
+	for (size_t i = 0;; i++) {
+		PGresult *rows = NULL;
+		bus_status status = busp_ask(store, questions[i], &rows, err);
+		if (status != BUS_OK) {
+			return status;
+		}
+		size_t found = (size_t)PQntuples(rows), taken = 0;
+		bus_outbox_row *all = bus_arena_alloc(arena, (found + 1) * sizeof(*all));
+		status = outbox_rows(rows, arena, all, &taken, err);
+		bool whole = taken == found;
+		if (status == BUS_OK && !whole && i == 1) {
+			status = outbox_gap(rows, (int)taken, all, err);
+		}
+		PQclear(rows);
+		if (status != BUS_OK) {
+			return status;
+		}
+		if (whole) {
+			*ret_rows = all;
+			*ret_count = found;
+			return BUS_OK;
 		}
 	}
-	PQclear(rows);
-	if (status == BUS_OK) {
-		*ret_rows = all;
-		*ret_count = found;
-	}
-	return status;
 }
 
 bus_status

@@ -266,8 +266,9 @@ typedef struct bus_outbox_cursor {
 	int64_t seq; /* the last one read or published */
 } bus_outbox_cursor;
 
-/* Bytes of one read: thousands of rows of usual size, or a hundred of the largest. */
-#define BUS_OUTBOX_READ_BYTES_MAX (32 * 1024 * 1024)
+/* Bytes of one read: thousands of rows of usual size, or sixty of the largest; the relay
+ * has two in memory, one that is published and one that waits. */
+#define BUS_OUTBOX_READ_BYTES_MAX (16 * 1024 * 1024)
 
 /**
  * bus_store_outbox_read - rows past the cursors, up to BUS_OUTBOX_READ_BYTES_MAX

@@ -1,30 +1,28 @@
 -- Rows past the cursors, by stream and number. The position row says which streams have any,
 -- in the same snapshot as the rows. Each stream gets its share of the limit, so that one
--- with a long tail does not hold up the others. place_before is the number the stream was
--- read to: the first row's must follow it.
--- What is read stays within a number of bytes, but a first row that exceeds it alone.
+-- with a long tail does not hold up the others.
+-- Numbers have no gap, so a share is a range of them, and nothing is sorted or counted. Rows
+-- that are larger than a share of the bytes are left out here, which bounds the whole; where
+-- one is missing the caller asks outbox_read_large. A stream of which no row is found comes
+-- as one row without a number. follows: this row is the next after the cursor.
 -- $1 int[] streams, $2 bigint[] numbers read to, $3 bigint most rows, $4 bigint most bytes
 WITH pending AS MATERIALIZED (
-	SELECT p.stream, coalesce(c.seq, m.seq, 0) AS place_before
+	SELECT p.stream, coalesce(c.seq, m.seq, 0) AS place_before,
+	       greatest(1, $3::bigint / count(*) OVER ()) AS share
 	  FROM busline.position p
 	  LEFT JOIN unnest($1::int[], $2::bigint[]) AS c (stream, seq) USING (stream)
 	  LEFT JOIN busline.outbox_mark m USING (stream)
 	 WHERE p.outbox_seq > coalesce(c.seq, m.seq, 0)
-), found AS (
-	SELECT o.stream, o.seq, o.kind, o.topic, o.key, o.headers, o.data, p.place_before,
-	       sum(octet_length(o.headers) + coalesce(octet_length(o.data), 0)) OVER way AS bytes,
-	       row_number() OVER way AS place
-	  FROM pending p
-	 CROSS JOIN LATERAL (
-		SELECT * FROM busline.outbox
-		 WHERE stream = p.stream AND seq > p.place_before
-		 ORDER BY seq
-		 LIMIT greatest(1, $3::bigint / (SELECT count(*) FROM pending))
-	       ) o
-	WINDOW way AS (ORDER BY o.stream, o.seq ROWS UNBOUNDED PRECEDING)
 )
-SELECT stream, seq, kind::int, topic, key, headers, data, place_before
-  FROM found
- WHERE bytes <= $4::bigint OR place = 1
- ORDER BY stream, seq
+SELECT p.stream, o.seq, CASE WHEN o.seq = p.place_before + 1 THEN true END AS follows,
+       nullif(o.kind, 0)::int AS kind, o.topic, o.key, o.headers, o.data
+  FROM pending p
+  LEFT JOIN LATERAL (
+	SELECT * FROM busline.outbox
+	 WHERE stream = p.stream AND seq > p.place_before AND seq <= p.place_before + p.share
+	   AND octet_length(headers) + coalesce(octet_length(key), 0)
+	       + coalesce(octet_length(data), 0) <= $4::bigint / $3::bigint
+	 ORDER BY seq
+	 LIMIT $3::bigint
+       ) o ON true
  LIMIT $3::bigint
