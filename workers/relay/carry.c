@@ -1,7 +1,11 @@
 /*
- * carry.c - one batch of the outbox: read, publish, settle
+ * carry.c - batches of the outbox: read, send, settle
  *
  * DESIGN
+ * While one batch is published, the next is read behind it, as if all of the first were
+ * durable already. It is sent only when that has turned out true of every stream; else it
+ * is dropped and read again, so that the topics never see a row before the one in front.
+ *
  * Rows of a stream are published in their order and count as published up to the first
  * that is not durable; that one and all after it are sent again, and workers recognise by
  * their ids those that were in the topic already. A stream that fails is held: it is left
@@ -11,6 +15,7 @@
  */
 #include "workers/relay/relay.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +70,7 @@ stream_of(busp_relay *relay, const bus_outbox_row *row, busp_relay_stream **ret_
 	relay->streams[place] = (busp_relay_stream){
 		.stream = row->stream,
 		.published_seq = row->seq - 1,
+		.sent_seq = row->seq - 1,
 		.marked_seq = row->seq - 1,
 		.backoff = { .base_ms = HOLD_BASE_MS,
 			     .cap_ms = HOLD_CAP_MS,
@@ -96,8 +102,11 @@ hold(busp_relay *relay, busp_relay_stream *stream)
 }
 
 static void
-go_on(busp_relay_stream *stream)
+go_on(busp_relay *relay, busp_relay_stream *stream)
 {
+	if (stream->held) {
+		relay->drained = false; /* the rows behind it were left out of reading */
+	}
 	if (stream->reported) {
 		BUS_LOG(BUS_LOG_INFO, "outbox stream goes on",
 			BUS_LOG_I("stream", stream->stream),
@@ -125,45 +134,68 @@ report(busp_relay_stream *stream, const bus_outbox_row *row, const bus_error *er
 
 /* ---- reading ---- */
 
-static bus_status
-read_rows(busp_relay *relay, bus_outbox_row **ret_rows, size_t *ret_count, bus_error *err)
+/* Where each stream is read on; a held one is left out while it waits or is tried. */
+static bus_outbox_cursor *
+cursors_of(const busp_relay *relay, bus_arena *arena)
 {
 	int64_t now_ms = busp_relay_now(relay);
 	bus_outbox_cursor *cursors =
-		bus_arena_alloc(relay->arena,
-				(relay->stream_count + 1) * sizeof(*cursors));
+		bus_arena_alloc(arena, (relay->stream_count + 1) * sizeof(*cursors));
 	for (size_t i = 0; i < relay->stream_count; i++) {
 		const busp_relay_stream *stream = &relay->streams[i];
-		bool left_out = stream->held && stream->due_ms > now_ms;
+		bool tried = stream->sent_seq > stream->published_seq;
+		bool left_out = stream->held && (tried || stream->due_ms > now_ms);
 		cursors[i] = (bus_outbox_cursor){
 			.stream = stream->stream,
-			.seq = left_out ? INT64_MAX : stream->published_seq,
+			.seq = left_out ? INT64_MAX : stream->sent_seq,
 		};
 	}
-	return bus_store_outbox_read(relay->store, cursors, relay->stream_count,
-				     relay->batch_rows, relay->arena, ret_rows, ret_count,
-				     err);
+	return cursors;
 }
 
-/* One row on its way. */
-typedef struct parcel {
-	const bus_outbox_row *row;
-	bool first; /* of its stream */
-} parcel;
+bus_status
+busp_relay_read(busp_relay *relay, bus_error *err)
+{
+	busp_batch *batch = &relay->next;
+	if (batch->row_count > 0) {
+		return BUS_OK;
+	}
+	bus_arena_reset(batch->arena);
+	const bus_outbox_cursor *cursors = cursors_of(relay, batch->arena);
+	bus_outbox_row *rows = NULL;
+	size_t count = 0;
+	bus_status status = bus_store_outbox_read(relay->store, cursors,
+						  relay->stream_count, relay->batch_rows,
+						  batch->arena, &rows, &count, err);
+	if (status == BUS_OK) {
+		batch->rows = rows;
+		batch->row_count = count;
+		relay->drained = count == 0;
+	}
+	return status;
+}
+
+void
+busp_relay_drop(busp_relay *relay)
+{
+	relay->next.row_count = 0;
+	relay->drained = false;
+}
 
 /*
  * Which rows are sent now: all of a stream that flows, the first of one that is held. That
  * no number is missing between the rows is the store's promise.
  */
 static bus_status
-choose(busp_relay *relay, const bus_outbox_row *rows, size_t count, parcel *ret_parcels,
-       size_t *ret_count, bus_error *err)
+choose(busp_relay *relay, busp_batch *batch, bus_error *err)
 {
-	size_t chosen = 0;
+	batch->parcels =
+		bus_arena_alloc(batch->arena, batch->row_count * sizeof(*batch->parcels));
+	batch->parcel_count = 0;
 	busp_relay_stream *stream = NULL;
-	for (size_t i = 0; i < count; i++) {
-		const bus_outbox_row *row = &rows[i];
-		bool first = i == 0 || rows[i - 1].stream != row->stream;
+	for (size_t i = 0; i < batch->row_count; i++) {
+		const bus_outbox_row *row = &batch->rows[i];
+		bool first = i == 0 || row[-1].stream != row->stream;
 		if (first) {
 			bus_status status = stream_of(relay, row, &stream, err);
 			if (status != BUS_OK) {
@@ -171,10 +203,12 @@ choose(busp_relay *relay, const bus_outbox_row *rows, size_t count, parcel *ret_
 			}
 		}
 		if (first || !stream->held) {
-			ret_parcels[chosen++] = (parcel){ .row = row, .first = first };
+			assert(row->seq == stream->sent_seq + 1);
+			stream->sent_seq = row->seq;
+			batch->parcels[batch->parcel_count++] =
+				(busp_parcel){ .row = row, .first = first };
 		}
 	}
-	*ret_count = chosen;
 	return BUS_OK;
 }
 
@@ -186,23 +220,44 @@ publish_ms(const busp_relay *relay)
 	return (int)(relay->lease_ms / BUSP_RELAY_LEASE_PARTS);
 }
 
-static bus_publication *
-publications_of(busp_relay *relay, const parcel *parcels, size_t count)
+static void
+address(busp_batch *batch)
 {
-	bus_publication *publications =
-		bus_arena_alloc(relay->arena, (count + 1) * sizeof(*publications));
+	batch->publications =
+		bus_arena_alloc(batch->arena,
+				batch->parcel_count * sizeof(*batch->publications));
 	bus_str topic = BUS_STR_NULL; /* rows of one topic come in runs */
-	for (size_t i = 0; i < count; i++) {
-		if (!bus_str_eq(topic, parcels[i].row->topic)) {
-			topic = bus_arena_str(relay->arena, parcels[i].row->topic);
+	for (size_t i = 0; i < batch->parcel_count; i++) {
+		const bus_outbox_row *row = batch->parcels[i].row;
+		if (!bus_str_eq(topic, row->topic)) {
+			topic = bus_arena_str(batch->arena, row->topic);
 		}
-		publications[i] = (bus_publication){
+		batch->publications[i] = (bus_publication){
 			.topic = topic.data,
 			.partition = BUS_PARTITION_HOME,
-			.record = parcels[i].row->record,
+			.record = row->record,
 		};
 	}
-	return publications;
+}
+
+bus_status
+busp_relay_send(busp_relay *relay, bus_error *err)
+{
+	busp_batch batch = relay->next;
+	if (batch.row_count == 0) {
+		return BUS_OK;
+	}
+	bus_status status = choose(relay, &batch, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	address(&batch);
+	relay->next = relay->sent;
+	relay->next.row_count = 0;
+	relay->sent = batch;
+	busp_publisher_give(&relay->publisher, batch.publications, batch.parcel_count,
+			    publish_ms(relay));
+	return BUS_OK;
 }
 
 static void
@@ -242,22 +297,24 @@ send_alone(busp_relay *relay, busp_relay_stream *stream, const bus_outbox_row *r
 {
 	bus_error cause = BUS_ERROR_INIT;
 	publication->outcome = BUS_OUTCOME_NONE;
-	bus_status status = bus_adapter_publish(relay->adapter, publication, 1,
-						publish_ms(relay), &cause);
+	busp_publisher_give(&relay->publisher, publication, 1, publish_ms(relay));
+	bus_status status = busp_publisher_take(&relay->publisher, &cause);
 	if (status == BUS_OK) {
 		count_published(relay, stream, row);
-		go_on(stream);
+		go_on(relay, stream);
 		return BUS_OK;
 	}
 	report(stream, row, &cause);
 	return status == BUS_E_FATAL ? open_incident(relay, row, &cause, err) : BUS_OK;
 }
 
-/* The rows of one stream that are not durable: hold it, and find out why. */
+/* The rows of one stream that are not durable: hold it, and find out why. What was read behind
+ * them waits until they are there. */
 static bus_status
 settle_failed(busp_relay *relay, busp_relay_stream *stream, const bus_outbox_row *row,
 	      bus_publication *publication, const bus_error *cause, bus_error *err)
 {
+	busp_relay_drop(relay);
 	hold(relay, stream);
 	if (cause->status == BUS_E_FATAL &&
 	    busp_relay_now(relay) < relay->alone_until_ms) {
@@ -267,67 +324,56 @@ settle_failed(busp_relay *relay, busp_relay_stream *stream, const bus_outbox_row
 	return BUS_OK;
 }
 
-/* What became of each stream's rows. */
+/* What became of one stream's parcels, from..end. */
 static bus_status
-settle(busp_relay *relay, const parcel *parcels, bus_publication *publications,
-       size_t count, const bus_error *cause, bus_error *err)
+settle_stream(busp_relay *relay, size_t from, size_t end, const bus_error *cause,
+	      bus_error *err)
 {
-	relay->alone_until_ms = busp_relay_now(relay) + publish_ms(relay);
-	for (size_t i = 0, end; i < count; i = end) {
-		for (end = i + 1; end < count && !parcels[end].first;) {
-			end++;
-		}
-		busp_relay_stream *stream;
-		bus_status status = stream_of(relay, parcels[i].row, &stream, err);
-		if (status != BUS_OK) {
-			return status;
-		}
-		size_t next = i;
-		while (next < end && publications[next].outcome == BUS_OUTCOME_DURABLE) {
-			count_published(relay, stream, parcels[next++].row);
-		}
-		if (next == end) {
-			go_on(stream);
-			continue;
-		}
-		status = settle_failed(relay, stream, parcels[next].row,
-				       &publications[next], cause, err);
-		if (status != BUS_OK) {
-			return status;
-		}
-	}
-	return BUS_OK;
-}
-
-bus_status
-busp_relay_carry(busp_relay *relay, size_t *ret_rows, bus_error *err)
-{
-	bus_arena_reset(relay->arena);
-	bus_outbox_row *rows = NULL;
-	size_t count = 0;
-	bus_status status = read_rows(relay, &rows, &count, err);
-	if (status != BUS_OK || count == 0) {
-		*ret_rows = 0;
-		return status;
-	}
-	parcel *parcels = bus_arena_alloc(relay->arena, count * sizeof(*parcels));
-	size_t parcel_count = 0;
-	status = choose(relay, rows, count, parcels, &parcel_count, err);
+	const busp_batch *batch = &relay->sent;
+	busp_relay_stream *stream;
+	bus_status status = stream_of(relay, batch->parcels[from].row, &stream, err);
 	if (status != BUS_OK) {
 		return status;
 	}
-	bus_publication *publications = publications_of(relay, parcels, parcel_count);
-	bus_error cause = BUS_ERROR_INIT;
+	size_t next = from;
+	while (next < end && batch->publications[next].outcome == BUS_OUTCOME_DURABLE) {
+		next++;
+	}
+	if (next > from) {
+		count_published(relay, stream, batch->parcels[next - 1].row);
+	}
+	if (next == end) {
+		go_on(relay, stream);
+	} else {
+		status = settle_failed(relay, stream, batch->parcels[next].row,
+				       &batch->publications[next], cause, err);
+	}
+	stream->sent_seq = stream->published_seq;
+	return status;
+}
+
+bus_status
+busp_relay_settle(busp_relay *relay, bus_error *err)
+{
+	if (relay->sent.row_count == 0) {
+		return BUS_OK;
+	}
 	/* Every row has an outcome of its own; this only says why some failed. */
-	bus_status published =
-		parcel_count == 0 ?
-			BUS_OK :
-			bus_adapter_publish(relay->adapter, publications, parcel_count,
-					    publish_ms(relay), &cause);
-	cause.status = published;
+	bus_error cause = BUS_ERROR_INIT;
+	cause.status = busp_publisher_take(&relay->publisher, &cause);
 	if (bus_crash_due(BUS_CRASH_RELAY_PUBLISHED)) {
 		bus_crash_now();
 	}
-	*ret_rows = count;
-	return settle(relay, parcels, publications, parcel_count, &cause, err);
+	relay->alone_until_ms = busp_relay_now(relay) + publish_ms(relay);
+	bus_status status = BUS_OK;
+	const busp_batch *batch = &relay->sent;
+	for (size_t i = 0, end; status == BUS_OK && i < batch->parcel_count; i = end) {
+		for (end = i + 1;
+		     end < batch->parcel_count && !batch->parcels[end].first;) {
+			end++;
+		}
+		status = settle_stream(relay, i, end, &cause, err);
+	}
+	relay->sent.row_count = 0;
+	return status;
 }

@@ -2,9 +2,9 @@
  * handler.c - relay: the outbox's promises into their topics
  *
  * DESIGN
- * One loop, one thread: lease, read, publish, mark, wait. Reading goes on from what was
- * published, not from what was marked, so that marks (a commit each) are few: at most one
- * in MARK_MS. Between a publication and its mark a relay may die; the next one sends those
+ * One loop: lease, send what was read; while another thread publishes that, mark what was
+ * published before and read ahead; settle, wait. Reading goes on from what was sent, not
+ * from what was marked, so that marks (a commit each) are few: at most one in MARK_MS. Between a publication and its mark a relay may die; the next one sends those
  * rows again, and workers know them by their ids.
  *
  * A relay that has lost its lease without knowing still publishes for a moment. That cannot
@@ -61,6 +61,7 @@ forget(busp_relay *relay)
 {
 	relay->stream_count = 0;
 	relay->unmarked = 0;
+	busp_relay_drop(relay);
 }
 
 static void
@@ -175,8 +176,9 @@ static bool
 rotate_due(const busp_relay *relay)
 {
 	int64_t pause_ms = relay->rotations == ROTATIONS ? ROTATE_MS : ROTATE_AGAIN_MS;
+	bool idle = relay->unmarked == 0 && relay->sent.row_count == 0;
 	return relay->unrotated >= ROTATE_ROWS ||
-	       (relay->rotations > 0 && relay->unmarked == 0 &&
+	       (relay->rotations > 0 && idle &&
 		busp_relay_now(relay) >= relay->rotated_ms + pause_ms);
 }
 
@@ -223,23 +225,46 @@ wait(busp_relay *relay, bool idle, bus_error *err)
 	return bus_store_wait(relay->store, (int)wait_ms, &notified, err);
 }
 
-/* One turn. */
+/* What the store has to do while a batch is published. */
 static bus_status
-turn(busp_relay *relay, bus_error *err)
+meanwhile(busp_relay *relay, bus_error *err)
 {
-	bus_status status = get_ready(relay, err);
-	if (status != BUS_OK || relay->epoch == 0) {
-		return status;
-	}
-	size_t rows = 0;
-	status = busp_relay_carry(relay, &rows, err);
-	if (status == BUS_OK && busp_relay_now(relay) >= mark_ms(relay)) {
+	bus_status status = BUS_OK;
+	if (busp_relay_now(relay) >= mark_ms(relay)) {
 		status = mark(relay, err);
 	}
 	if (status == BUS_OK && rotate_due(relay)) {
 		status = rotate(relay, err);
 	}
-	return status == BUS_OK ? wait(relay, rows == 0, err) : status;
+	if (status == BUS_OK && relay->sent.row_count > 0) {
+		status = busp_relay_read(relay, err);
+	}
+	return status;
+}
+
+/* One turn. Nothing is on its way when it ends. */
+static bus_status
+turn(busp_relay *relay, bus_error *err)
+{
+	bus_arena_reset(relay->arena);
+	bus_status status = get_ready(relay, err);
+	if (status != BUS_OK || relay->epoch == 0) {
+		return status;
+	}
+	status = busp_relay_read(relay, err);
+	if (status == BUS_OK) {
+		status = busp_relay_send(relay, err);
+	}
+	if (status == BUS_OK) {
+		status = meanwhile(relay, err);
+	}
+	bus_error unsettled = BUS_ERROR_INIT;
+	bus_status settled = busp_relay_settle(relay, &unsettled);
+	if (status == BUS_OK && settled != BUS_OK) {
+		*err = unsettled;
+		status = settled;
+	}
+	return status == BUS_OK ? wait(relay, relay->drained, err) : status;
 }
 
 /*
@@ -328,33 +353,52 @@ configure(busp_relay *relay, bus_error *err)
 	return BUS_OK;
 }
 
+/* The loop, until told to stop or FATAL. */
+static bus_status
+serve(busp_relay *relay, bus_error *err)
+{
+	bus_status status = BUS_OK;
+	forget(relay);
+	while (status == BUS_OK && !stopping(relay)) {
+		bus_error_reset(err);
+		if (turn(relay, err) == BUS_OK) {
+			relay->backoff.attempt = 0;
+			continue;
+		}
+		status = recover(relay, err);
+	}
+	if (status == BUS_OK) {
+		leave(relay);
+		bus_error_reset(err);
+	}
+	return status;
+}
+
 bus_status
 bus_relay_serve(const bus_service *service, bus_adapter *adapter, bus_error *err)
 {
-	busp_relay relay = { .service = service, .adapter = adapter };
+	busp_relay relay = { .service = service };
 	bus_status status = configure(&relay, err);
 	if (status != BUS_OK) {
 		return status;
 	}
 	relay.arena = bus_arena_create(ARENA_CHUNK_BYTES);
+	relay.sent.arena = bus_arena_create(ARENA_CHUNK_BYTES);
+	relay.next.arena = bus_arena_create(ARENA_CHUNK_BYTES);
 	relay.store = bus_service_store(service, ROLE);
-	if (relay.arena == NULL || relay.store == NULL) {
+	if (relay.arena == NULL || relay.sent.arena == NULL || relay.next.arena == NULL ||
+	    relay.store == NULL) {
 		status = bus_error_set(err, BUS_E_FATAL, "relay", 0, "out of memory");
-	}
-	forget(&relay);
-	while (status == BUS_OK && !stopping(&relay)) {
-		bus_error_reset(err);
-		if (turn(&relay, err) == BUS_OK) {
-			relay.backoff.attempt = 0;
-			continue;
-		}
-		status = recover(&relay, err);
+	} else {
+		status = busp_publisher_start(&relay.publisher, adapter, err);
 	}
 	if (status == BUS_OK) {
-		leave(&relay);
-		bus_error_reset(err);
+		status = serve(&relay, err);
+		busp_publisher_stop(&relay.publisher);
 	}
 	bus_store_destroy(relay.store);
+	bus_arena_destroy(relay.next.arena);
+	bus_arena_destroy(relay.sent.arena);
 	bus_arena_destroy(relay.arena);
 	free(relay.streams);
 	return status;

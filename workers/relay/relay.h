@@ -1,10 +1,12 @@
 /*
- * relay.h - what the relay's two files share: the loop (handler.c), one batch (carry.c)
+ * relay.h - what the relay's files share: the loop (handler.c), the batches (carry.c), the
+ * thread that publishes (publisher.c)
  */
 #ifndef BUSP_RELAY_H
 #define BUSP_RELAY_H
 
 #include "workers/relay/handler.h"
+#include "workers/relay/publisher.h"
 
 /* The lease is renewed when a part of it has passed, and no call to the broker takes longer
  * than a part: renewal, a batch and one row tried alone end within the lease. */
@@ -14,18 +16,35 @@
 typedef struct busp_relay_stream {
 	int32_t stream;
 	int64_t published_seq; /* every row up to here is in its topic */
-	int64_t marked_seq;    /* and PostgreSQL knows of those up to here */
+	int64_t sent_seq;      /* and those up to here are on their way */
+	int64_t marked_seq;    /* PostgreSQL knows of those up to here */
 	bool held;             /* its next row could not be published; the others go on */
 	bool reported;         /* that has been logged */
 	int64_t due_ms;        /* held: when to try again */
 	bus_backoff backoff;
 } busp_relay_stream;
 
+/* One row on its way. */
+typedef struct busp_parcel {
+	const bus_outbox_row *row;
+	bool first; /* of its stream */
+} busp_parcel;
+
+/* Rows that were read, and then sent. */
+typedef struct busp_batch {
+	bus_arena *arena; /* all it points to */
+	const bus_outbox_row *rows;
+	size_t row_count; /* 0: there is nothing in it */
+	busp_parcel *parcels;
+	bus_publication *publications; /* one per parcel; the publisher's while it is sent */
+	size_t parcel_count;
+} busp_batch;
+
 typedef struct busp_relay {
 	const bus_service *service;
-	bus_adapter *adapter;
+	busp_publisher publisher;
 	bus_store *store;
-	bus_arena *arena; /* of one batch */
+	bus_arena *arena; /* of one turn */
 
 	/* configuration */
 	size_t batch_rows;
@@ -39,6 +58,9 @@ typedef struct busp_relay {
 	busp_relay_stream *streams; /* sorted by number */
 	size_t stream_count;
 	size_t stream_room;
+	busp_batch sent;        /* on its way to the topics */
+	busp_batch next;        /* read behind it */
+	bool drained;           /* the last look found no row that could be read */
 	size_t unmarked;        /* rows published since the last mark */
 	int64_t unmarked_ms;    /* since when */
 	int64_t alone_until_ms; /* rows of this batch may be tried alone until then */
@@ -57,15 +79,28 @@ busp_relay_now(const busp_relay *relay)
 }
 
 /**
- * busp_relay_carry - read one batch of the outbox and publish it
+ * busp_relay_read - read the next batch, behind the one that is sent
  *
- * @ret_rows: rows read; 0: nothing to do now
+ * It goes on from what is sent as if that were published already; busp_relay_settle() drops
+ * it when that was wrong. Does nothing if there is one already.
  *
- * What becomes durable moves published_seq; a stream that fails is held. Errors: those of
- * the store.
+ * Errors: those of the store.
  */
-BUS_MUST_CHECK bus_status busp_relay_carry(busp_relay *relay, size_t *ret_rows,
-					   bus_error *err);
+BUS_MUST_CHECK bus_status busp_relay_read(busp_relay *relay, bus_error *err);
+
+/* Sends the batch that was read, if any. Errors: BUS_E_FATAL out of memory. */
+BUS_MUST_CHECK bus_status busp_relay_send(busp_relay *relay, bus_error *err);
+
+/**
+ * busp_relay_settle - wait for the batch that was sent, and see what became of it
+ *
+ * What is durable moves published_seq; a stream that fails is held, and what was read behind
+ * it is dropped. Errors: those of the store.
+ */
+BUS_MUST_CHECK bus_status busp_relay_settle(busp_relay *relay, bus_error *err);
+
+/* Drops what was read and not sent. */
+void busp_relay_drop(busp_relay *relay);
 
 /* When the first held stream is due; INT64_MAX if none is held. */
 int64_t busp_relay_due_ms(const busp_relay *relay);
