@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from support.embedded import Embedded
 from support.platform import BINARY, Kafka, Platform, Postgres
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,6 +26,19 @@ def kafka():
 
 
 @pytest.fixture(scope="session")
+def embedded():
+    server = Embedded.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def broker(request):
+    """Kafka, or what the test is parametrised with: on_both_brokers of platform.py."""
+    return request.getfixturevalue(getattr(request, "param", "kafka"))
+
+
+@pytest.fixture(scope="session")
 def postgres():
     server = Postgres.shared()
     yield server
@@ -32,8 +46,9 @@ def postgres():
 
 
 @pytest.fixture
-def own_kafka():
-    server = Kafka.start()
+def own_broker(request):
+    """A broker that the test may break."""
+    server = {"kafka": Kafka, "embedded": Embedded}[request.param].start()
     yield server
     server.remove()
 
@@ -58,8 +73,8 @@ def make_platform(request):
     """Makes platforms that end with the test; their logs are shown when it fails."""
     made = []
 
-    def make(kafka, postgres, fresh_log=True, **settings):
-        platform = Platform(kafka, postgres, settings)
+    def make(broker, postgres, fresh_log=True, **settings):
+        platform = Platform(broker, postgres, settings)
         made.append(platform)
         return platform.prepare(fresh_log)
 
@@ -72,9 +87,9 @@ def make_platform(request):
 
 
 @pytest.fixture
-def platform(kafka, postgres, make_platform):
+def platform(broker, postgres, make_platform):
     """A fresh log and a fresh database on the shared servers."""
-    return make_platform(kafka, postgres)
+    return make_platform(broker, postgres)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Publishes a cluster's instance table as platform events.
 
-    load_trace.py --csv TRACE --servers HOST:PORT [--mode binary|structured] [--tenant NAME]
+    load_trace.py --csv TRACE --broker URL [--mode binary|structured] [--tenant NAME]
 
 One deploy.requested per application at its first instance; scale.requested +1 per creation
 and -1 per deletion, in time order. An instance without a creation time was there before the
@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from support import nng_client  # noqa: E402
 from support.events import Publisher, cloud_event, seconds, time_ordered_id, to_record  # noqa: E402
 
 SOURCE = "/trace/alibaba"
@@ -53,9 +54,17 @@ def events(path, tenant):
                           source=SOURCE, at=at, id=time_ordered_id(at, name, instance))
 
 
-def load(path, servers, mode="binary", tenant="alibaba", pace=0):
+def publisher_of(url):
+    scheme, _, address = url.partition("://")
+    if scheme == "kafka":
+        return Publisher(address)
+    host, _, port = address.rpartition(":")
+    return nng_client.Publisher((host, int(port)))
+
+
+def load(path, broker, mode="binary", tenant="alibaba", pace=0):
     """Publishes all; pace > 0 is events per second. Returns how many are in the log."""
-    publisher = Publisher(servers)
+    publisher = publisher_of(broker)
     began, count = time.monotonic(), 0
     for event in events(path, tenant):
         publisher.publish([to_record(event, mode)])
@@ -71,13 +80,14 @@ def load(path, servers, mode="binary", tenant="alibaba", pace=0):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--csv", required=True)
-    parser.add_argument("--servers", required=True, help="HOST:PORT of Kafka")
+    parser.add_argument("--broker", required=True,
+                        help="kafka://HOST:PORT or nng+tcp://HOST:PORT")
     parser.add_argument("--mode", choices=("binary", "structured"), default="binary")
     parser.add_argument("--tenant", default="alibaba")
     parser.add_argument("--pace", type=int, default=0, help="events per second; 0: no limit")
     args = parser.parse_args()
     began = time.monotonic()
-    count = load(args.csv, args.servers, args.mode, args.tenant, args.pace)
+    count = load(args.csv, args.broker, args.mode, args.tenant, args.pace)
     print(f"{count} events in {time.monotonic() - began:.1f} s")
 
 

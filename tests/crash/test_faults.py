@@ -6,20 +6,19 @@ import signal
 import time
 
 import pytest
-from confluent_kafka import TopicPartition
 
 from support.checker import DISAGREEMENTS, Checker, assert_once
-from support.events import Publisher, scale, seconds
-from support.platform import PARTITIONS, wait_for
+from support.events import scale, seconds
+from support.platform import BROKERS, PARTITIONS, on_both_brokers, wait_for
 from support.tcp_proxy import Proxy
 
 TOPIC = "busline.scale"
 
 
 class Stream:
-    def __init__(self, servers):
-        self.servers, self.numbers, self.count = servers, itertools.count(), 0
-        self.publisher = Publisher(servers)
+    def __init__(self, broker):
+        self.numbers, self.count = itertools.count(), 0
+        self.publisher = broker.publisher()
 
     def publish(self, count):
         for number in itertools.islice(self.numbers, count):
@@ -36,6 +35,7 @@ def check(platform, stream):
     assert_once(platform, stream.count)
 
 
+@on_both_brokers
 def test_commit_answer_lost(platform):
     """Committed, but the answer never arrives: the position row tells."""
     proxy = Proxy(*platform.postgres.address())
@@ -43,7 +43,7 @@ def test_commit_answer_lost(platform):
                                    user=login(platform), password="x",
                                    sslmode="disable", gssencmode="disable")
     worker = platform.start("scale", BUSLINE_DB_URL=url, BUSLINE_WORKER_BATCH_EVENTS=50)
-    stream = Stream(platform.kafka.servers)
+    stream = Stream(platform.broker)
     stream.publish(100)
     platform.quiesce([TOPIC])
     for round_ in range(10):
@@ -79,7 +79,7 @@ def backend_of(platform):
 def test_backend_frozen_for_30_seconds(platform):
     """libpq would wait for ever; the worker has a deadline of its own and goes on elsewhere."""
     worker = platform.start("scale")
-    stream = Stream(platform.kafka.servers)
+    stream = Stream(platform.broker)
     stream.publish(500)
     platform.quiesce([TOPIC])
     frozen = wait_for(lambda: backend_of(platform), "the worker's backend", 10)
@@ -101,19 +101,20 @@ def test_backend_frozen_for_30_seconds(platform):
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
-def test_kafka_restarted(own_kafka, postgres, make_platform, how):
-    platform = make_platform(own_kafka, postgres)
+@pytest.mark.parametrize("own_broker", BROKERS, indirect=True)
+def test_broker_restarted(own_broker, postgres, make_platform, how):
+    platform = make_platform(own_broker, postgres)
     checker = Checker(platform.url)
     checker.start()
     roles = platform.start_all(["scale", "relay"])
-    stream = Stream(own_kafka.servers)
+    stream = Stream(own_broker)
     stream.publish(2000)
     wait_for(lambda: platform.value("select count(*) from busline.ledger") > 100, "it runs", 30)
     if how == "kill":
-        own_kafka.command("kill")
-        own_kafka.command("start")
+        own_broker.kill()
+        own_broker.run()
     else:
-        own_kafka.command("restart")
+        own_broker.restart()
     stream.publish(2000)
     check(platform, stream)
     checker.finish(least=5)
@@ -129,7 +130,7 @@ def test_any_node_of_three_may_die(three_kafkas, postgres, make_platform):
     platform = make_platform(three_kafkas, postgres, BUSLINE_TOPIC_REPLICATION=3,
                              BUSLINE_TOPIC_MIN_ISR=2)
     roles = platform.start_all(["scale", "relay"])
-    stream = Stream(three_kafkas.servers)
+    stream = Stream(three_kafkas)
     stream.publish(500)
     for node in ("1", "2", "3"):
         three_kafkas.command("kill", "--node", node)
@@ -145,10 +146,11 @@ def test_any_node_of_three_may_die(three_kafkas, postgres, make_platform):
     assert all(p.running() for p in roles.values()), platform.tails()
 
 
+@on_both_brokers
 def test_topic_truncated_below_the_stored_position(platform):
     """Records the worker never saw are gone: that partition holds, the others flow."""
     worker = platform.start("scale")
-    stream = Stream(platform.kafka.servers)
+    stream = Stream(platform.broker)
     stream.publish(600)
     platform.quiesce([TOPIC])
     assert worker.stop() == 0
@@ -157,9 +159,8 @@ def test_topic_truncated_below_the_stored_position(platform):
                               "join busline.position using (stream) group by 1"))
 
     stream.publish(600)
-    cut = TopicPartition(TOPIC, 2, before[2] + 10)
-    platform.kafka.admin.delete_records([cut])[TopicPartition(TOPIC, 2)].result(30)
-    assert platform.kafka.bounds(TOPIC)[2][0] == before[2] + 10
+    platform.broker.trim(TOPIC, 2, before[2] + 10)
+    assert platform.broker.bounds(TOPIC)[2][0] == before[2] + 10
 
     worker = platform.start("scale")
     incident = wait_for(
@@ -170,12 +171,12 @@ def test_topic_truncated_below_the_stored_position(platform):
     assert (kind, partition, offset) == ("out-of-range", 2, before[2])
     assert str(before[2]) in detail and f"{TOPIC}/2" in detail and "holds" in detail
 
-    ends = platform.kafka.ends(TOPIC)
+    ends = platform.broker.ends(TOPIC)
     others = [p for p in range(PARTITIONS) if p != 2]
     wait_for(lambda: all(platform.positions(TOPIC)[p] == ends[p] for p in others),
              lambda: "the other partitions flow\n" + worker.tail(), 60)
     stream.publish(300)
-    ends = platform.kafka.ends(TOPIC)
+    ends = platform.broker.ends(TOPIC)
     wait_for(lambda: all(platform.positions(TOPIC)[p] == ends[p] for p in others),
              lambda: "they keep flowing\n" + worker.tail(), 60)
     assert platform.positions(TOPIC)[2] == before[2], "nothing is skipped"

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from support.checker import Checker, assert_once
-from support.events import Publisher, scale, seconds
-from support.platform import wait_for
+from support.events import scale, seconds
+from support.platform import on_both_brokers, wait_for
 from support.tcp_proxy import Proxy
 
 TOPIC = "busline.scale"
@@ -91,9 +91,9 @@ def stage(platform):
 class Load(threading.Thread):
     """A few thousand events a second, so that a worker always has units under way."""
 
-    def __init__(self, servers):
+    def __init__(self, broker):
         super().__init__(daemon=True)
-        self.publisher = Publisher(servers)
+        self.publisher = broker.publisher()
         self.stopping = threading.Event()
         self.count = 0
         self.start()
@@ -121,14 +121,15 @@ def check(stage, load, checker):
     assert_once(stage.platform, count)
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("broker, attempt", [("kafka", 0), ("kafka", 1), ("kafka", 2),
+                                             ("embedded", 0)], indirect=["broker"])
 def test_stopped_until_replaced_commits_nothing(stage, attempt):
     platform = stage.platform
     checker = Checker(platform.url)
     checker.start()
     first = stage.start("first")
     wait_for(lambda: stage.owner() == stage.logins["first"], "the first owns all", 30)
-    load = Load(platform.kafka.servers)
+    load = Load(platform.broker)
     wait_for(lambda: stage.advances("first") > 10, "the first works", 30)
     first.freeze()
     second = stage.start("second")
@@ -141,6 +142,7 @@ def test_stopped_until_replaced_commits_nothing(stage, attempt):
     assert first.running() and second.running()
 
 
+@on_both_brokers
 @pytest.mark.parametrize("how", ["whole", "half"])
 def test_its_unit_arrives_after_the_other_took_over(stage, how):
     """The network holds the zombie's unit, or the second half of it, and delivers it when the
@@ -153,7 +155,7 @@ def test_its_unit_arrives_after_the_other_took_over(stage, how):
     first = stage.start("first", stage.url("first", host="127.0.0.1", port=proxy.port,
                                            sslmode="disable", gssencmode="disable"))
     wait_for(lambda: stage.owner() == stage.logins["first"], "the first owns all", 30)
-    load = Load(platform.kafka.servers)
+    load = Load(platform.broker)
     wait_for(lambda: stage.advances("first") > 10, "the first works", 30)
     proxy.hold() if how == "whole" else proxy.hold_in_the_middle()
     wait_for(lambda: proxy.waiting > 1000, "a unit is under way", 30, 0.001)

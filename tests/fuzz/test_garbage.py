@@ -10,8 +10,8 @@ import random
 
 from jsonschema import Draft202012Validator
 
-from support.events import Publisher, Record, cloud_event, seconds, to_record
-from support.platform import ROOT, TOPICS
+from support.events import Record, cloud_event, seconds, to_record
+from support.platform import ROOT, TOPICS, on_both_brokers
 
 COUNT = int(os.environ.get("BUSLINE_TEST_GARBAGE", "10000"))
 SEED = 20250101
@@ -172,10 +172,11 @@ class Judge:
         self.validators[type].validate(data)
 
 
+@on_both_brokers
 def test_every_one_is_accounted_for(platform):
     rng = random.Random(SEED)
     roles = platform.start_all()
-    publisher = Publisher(platform.kafka.servers)
+    publisher = platform.broker.publisher()
     sent = {}
 
     def note(record, partition, offset):

@@ -39,7 +39,7 @@ def day(platform):
     platform.start_all()
     platform.busline("publish", "--jsonl", ROOT / "ops/day/events.jsonl", "--wait=applied",
                      "--timeout", "60s")
-    publish_foreign(platform.kafka.servers)
+    publish_foreign(platform.broker.servers)
     wait_for(lambda: platform.value("select count(*) from audit.event where source = "
                                     "'/scripts/nightly'") == len(FOREIGN),
              "the foreign events are in the ledger")

@@ -9,10 +9,10 @@ import socket
 import subprocess
 
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from support.platform import BINARY, ROLES, ROOT, run, wait_for
+from support.events import Record
+from support.platform import BINARY, ROLES, ROOT, on_both_brokers, run, wait_for
 
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("BUSLINE_")}
 
@@ -212,7 +212,7 @@ def test_topics_are_made_once_and_differences_reported(platform):
     assert {row["status"] for row in jsonl(more.stdout)} == {"warn"}
     short = ConfigResource(ConfigResource.Type.TOPIC, "busline.deploy", incremental_configs=[
         ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)])
-    for future in platform.kafka.admin.incremental_alter_configs([short]).values():
+    for future in platform.broker.admin.incremental_alter_configs([short]).values():
         future.result(30)
     lost = wait_for(lambda: [done for done in [platform.busline("topic", "ensure", check=False)]
                              if done.returncode == 1], "the short retention is seen")
@@ -222,6 +222,7 @@ def test_topics_are_made_once_and_differences_reported(platform):
     assert names == ["busline.catalog", "busline.deploy", "busline.route", "busline.scale"]
 
 
+@on_both_brokers
 def test_nobody_works(platform):
     """Time-out, lag, and the doctor who says what is missing."""
     late = platform.busline("deploy", "shop", "-i", "x:1", "--tenant", "t", "--wait=applied",
@@ -265,6 +266,7 @@ def tail(platform, *words):
     return jsonl(platform.busline("tail", "--output", "jsonl", *words).stdout)
 
 
+@on_both_brokers
 def test_tail_reads_the_part_that_is_meant(platform, tmp_path):
     lines = tmp_path / "lines.jsonl"
     lines.write_text("".join(json.dumps({
@@ -316,6 +318,7 @@ def test_what_tail_prints_publish_reads(platform):
     assert two["offset"] == one["offset"] + 1
 
 
+@on_both_brokers
 def test_tail_follows(platform):
     follower = subprocess.Popen([str(BINARY), "tail", "-f", "-o", "end", "-o", "jsonl"],
                                 env=platform.env(), stdout=subprocess.PIPE, text=True)
@@ -386,6 +389,7 @@ def verdict(platform, *words, code=0):
     return jsonl(done.stdout)[0]
 
 
+@on_both_brokers
 def test_actions_and_what_they_lead_to(busy):
     assert verdict(busy, "publish", "catalog.tenant.created", "-d",
                    '{"name":"Acme"}')["verdict"] == "APPLIED"
@@ -444,6 +448,7 @@ def test_waiting_follows_repeats_strays_and_conflicts(busy):
     assert shown[0]["correlationid"] == "c1" and shown[0]["data"] == {"image": "s"}
 
 
+@on_both_brokers
 def test_many_events_wait_for_all_verdicts(busy, tmp_path):
     lines = tmp_path / "lines.jsonl"
     lines.write_text("".join(json.dumps({
@@ -459,11 +464,12 @@ def test_many_events_wait_for_all_verdicts(busy, tmp_path):
     assert total == 2500
 
 
+@on_both_brokers
 def test_dead_letters_are_shown_whole(busy):
-    producer = Producer({"bootstrap.servers": busy.kafka.servers})
-    producer.produce("busline.deploy", key=b"t/a", value=b"\xff\x00\x01", partition=2,
-                     headers=[("ce_id", b"\xfe"), ("x", None)])
-    producer.flush(30)
+    publisher = busy.broker.publisher()
+    publisher.publish([Record("busline.deploy", b"t/a", [("ce_id", b"\xfe"), ("x", None)],
+                              b"\xff\x00\x01")], partition=2)
+    publisher.flush(30)
     verdict(busy, "rollback", "shop", code=1)
 
     def letters():

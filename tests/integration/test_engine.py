@@ -4,14 +4,14 @@ import pytest
 from confluent_kafka import Producer
 
 from support.checker import DISAGREEMENTS, assert_once
-from support.events import Publisher, scale, seconds
-from support.platform import wait_for
+from support.events import scale, seconds
+from support.platform import on_both_brokers, wait_for
 
 TOPIC = "busline.scale"
 
 
 def publish(platform, records):
-    publisher = Publisher(platform.kafka.servers)
+    publisher = platform.broker.publisher()
     publisher.publish(records)
     publisher.flush()
 
@@ -64,7 +64,7 @@ def test_repeats_and_conflicts_within_one_batch(platform):
 @pytest.mark.parametrize("batch", [1, 2000])
 def test_offsets_that_are_missing_are_told_and_nothing_else_is(platform, batch):
     """Transactions leave marks in the log, where no record is; what was aborted never was."""
-    producer = Producer({"bootstrap.servers": platform.kafka.servers,
+    producer = Producer({"bootstrap.servers": platform.broker.servers,
                          "partitioner": "murmur2_random",
                          "transactional.id": platform.name})
     producer.init_transactions(30)
@@ -91,6 +91,7 @@ def test_offsets_that_are_missing_are_told_and_nothing_else_is(platform, batch):
     assert worker.running() and worker.stop() == 0
 
 
+@on_both_brokers
 def test_more_workers_than_partitions(platform):
     """Who has nothing to read waits, and takes over when another leaves."""
     workers = [platform.start("scale") for _ in range(7)]

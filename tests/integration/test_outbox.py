@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from support.events import cloud_event, seconds, to_record
-from support.platform import PROMISED, wait_for
+from support.platform import PROMISED, on_both_brokers, wait_for
 from support.tcp_proxy import Proxy
 from support.writers import Writer
 
@@ -38,7 +38,7 @@ def relayed(platform):
 def published(platform):
     """Ids by key in the order of the log; a repeat is where it was first."""
     order, seen = {}, set()
-    for partition, messages in platform.kafka.read(TARGET).items():
+    for partition, messages in platform.broker.read(TARGET).items():
         for message in messages:
             id = dict(message.headers())["ce_id"].decode()
             if id not in seen:
@@ -53,6 +53,7 @@ def drained(platform, timeout=60):
              timeout)
 
 
+@on_both_brokers
 def test_writers_in_reverse_order_and_a_relay_that_dies(relayed):
     """Sixteen transactions begin in one order and commit in the other; some are rolled back;
     the relay is killed again and again after it published and before it marked."""
@@ -82,7 +83,7 @@ def test_writers_in_reverse_order_and_a_relay_that_dies(relayed):
     order = published(platform)
     assert aborted and not aborted & {id for ids in order.values() for id in ids}
     assert order == committed, "all that is committed, in the order of its key"
-    total = sum(len(m) for m in platform.kafka.read(TARGET).values())
+    total = sum(len(m) for m in platform.broker.read(TARGET).values())
     assert total > sum(map(len, committed.values())), "relays did die before they marked"
     for writer in writers:
         writer.close()
@@ -206,6 +207,6 @@ def test_size_stays_flat(relayed):
           f"{ROWS * per_row / 1e6:.0f} MB")
     assert peaks[1] <= 2 * peaks[0]
     assert max(peaks) < ROWS * per_row / 4 or ROWS < 500000
-    assert sum(platform.kafka.ends(TARGET).values()) >= ROWS
+    assert sum(platform.broker.ends(TARGET).values()) >= ROWS
     old.close()
     writer.close()

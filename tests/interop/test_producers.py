@@ -139,7 +139,7 @@ def test_order_of_each_partition_is_kept_for_a_roaming_producer(foreign):
 
 def test_one_worker_or_four_same_digest(foreign, make_platform):
     for workers, shares in ((1, [6]), (4, [1, 1, 2, 2])):
-        again = make_platform(foreign.kafka, foreign.postgres, fresh_log=False)
+        again = make_platform(foreign.broker, foreign.postgres, fresh_log=False)
         # Nobody gets anything done before all have their share.
         with psycopg.connect(again.url) as gate:
             gate.execute("lock table busline.identity in share mode")
@@ -156,11 +156,11 @@ def test_one_worker_or_four_same_digest(foreign, make_platform):
 def test_partitions_read_in_another_order_same_digest(foreign, make_platform):
     """The same log made again partition by partition, the last one first, each folded to its
     end before the next begins."""
-    log = foreign.kafka.read(TOPIC)
+    log = foreign.broker.read(TOPIC)
     wanted = foreign.digest()
-    again = make_platform(foreign.kafka, foreign.postgres)
+    again = make_platform(foreign.broker, foreign.postgres)
     again.start_all(["scale", "relay"])
-    publisher = Publisher(again.kafka.servers)
+    publisher = Publisher(again.broker.servers)
     for partition in reversed(range(PARTITIONS)):
         for message in log[partition]:
             publisher.producer.produce(TOPIC, value=message.value(), key=message.key(),
@@ -175,9 +175,9 @@ def test_partitions_read_in_another_order_same_digest(foreign, make_platform):
 
 def test_digest_is_that_of_one_right_producer(foreign, make_platform):
     wanted = foreign.digest()
-    right = make_platform(foreign.kafka, foreign.postgres)
+    right = make_platform(foreign.broker, foreign.postgres)
     right.start_all(["scale", "relay"])
-    publisher = Publisher(right.kafka.servers)
+    publisher = Publisher(right.broker.servers)
     for _, sent in streams(key=True):
         publisher.publish(sent)
     publisher.flush()

@@ -1,10 +1,10 @@
-"""A platform under test: a real Kafka, a real PostgreSQL, and processes of the product.
+"""A platform under test: a real broker, a real PostgreSQL, and processes of the product.
 
-Servers are shared by a whole run when the environment names them (BUSLINE_TEST_KAFKA,
-BUSLINE_TEST_PG; BUSLINE_TEST_KAFKA_DIR for what needs the script), else a run starts its own
-and removes them. A test that breaks a server starts one of its own. Every platform has a fresh
-database and its own consumer groups; topics have fixed names, so a fresh log is made by
-deleting and making them.
+A broker is Kafka, or the embedded one (embedded.py); both have one face. Servers are shared by
+a whole run when the environment names them (BUSLINE_TEST_KAFKA, BUSLINE_TEST_PG;
+BUSLINE_TEST_KAFKA_DIR for what needs the script), else a run starts its own and removes them. A
+test that breaks a server starts one of its own. Every platform has a fresh database and its own
+consumer groups; topics have fixed names, so a fresh log is made by deleting and making them.
 """
 
 import os
@@ -19,8 +19,11 @@ import threading
 import time
 
 import psycopg
+import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from support.events import Publisher
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("BUSLINE_BIN", ROOT / "build/dev/busline")).resolve()
@@ -30,6 +33,10 @@ ROLES = WORKERS + ("relay",)
 TOPICS = tuple("busline." + name for name in WORKERS)
 # A sanitizer's build is slower by this; deadlines grow with it, measured promises do not.
 SLOW = float(os.environ.get("BUSLINE_TEST_SLOW", "1"))
+
+# For what does not depend on how a broker does it.
+BROKERS = ("kafka", "embedded")
+on_both_brokers = pytest.mark.parametrize("broker", BROKERS, indirect=True)
 
 # What a broker that starts, or a topic that was made a moment ago, may answer.
 COMING_BACK = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
@@ -71,10 +78,12 @@ def scratch(name):
 
 
 class Kafka:
+    kind = "kafka"
     script = ROOT / "ops/kafka/kafka"
 
     def __init__(self, directory, servers, owned):
         self.directory, self.servers, self.owned = directory, servers, owned
+        self.url = "kafka://" + servers
         self.admin = AdminClient({"bootstrap.servers": servers})
 
     @classmethod
@@ -102,12 +111,42 @@ class Kafka:
     def present(self):
         return self.admin.list_topics(timeout=10).topics
 
-    def delete_topics(self, topics=TOPICS):
+    def wipe(self, topics=TOPICS):
         there = [name for name in topics if name in self.present()]
         if there:
             for future in self.admin.delete_topics(there, operation_timeout=30).values():
                 future.result(30)
             wait_for(lambda: not set(there) & set(self.present()), "topics deleted")
+
+    def partitions(self, topic):
+        """How many; 0 if there is no such topic."""
+        found = self.present().get(topic)
+        return len(found.partitions) if found else 0
+
+    def shares(self, group):
+        """How many partitions each member of a group has, sorted."""
+        found = self.admin.describe_consumer_groups([group])[group].result(10)
+        return sorted(len(m.assignment.topic_partitions) for m in found.members)
+
+    def trim(self, topic, partition, start):
+        cut = TopicPartition(topic, partition, start)
+        self.admin.delete_records([cut])[TopicPartition(topic, partition)].result(30)
+
+    def publisher(self, **settings):
+        return Publisher(self.servers, **settings)
+
+    def member(self, name):
+        """Settings under which a successor takes over at once."""
+        return {"BUSLINE_BROKER_PROPERTIES": f"group.instance.id={name}"}
+
+    def kill(self):
+        self.command("kill")
+
+    def run(self):
+        self.command("start")
+
+    def restart(self):
+        self.command("restart")
 
     def _consumer(self):
         return Consumer({"bootstrap.servers": self.servers, "group.id": "busline-test",
@@ -264,8 +303,8 @@ class Process:
 class Platform:
     """A fresh database, consumer groups of its own, and the processes that use them."""
 
-    def __init__(self, kafka, postgres, settings=None):
-        self.kafka, self.postgres = kafka, postgres
+    def __init__(self, broker, postgres, settings=None):
+        self.broker, self.postgres = broker, postgres
         self.settings = settings or {}
         self.name = postgres.create()
         self.url = postgres.url_of(self.name)
@@ -282,7 +321,7 @@ class Platform:
         """Nothing of the caller's own BUSLINE_ settings reaches the product."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("BUSLINE_", "PG"))}
         env.update(
-            BUSLINE_BROKER_URL="kafka://" + self.kafka.servers,
+            BUSLINE_BROKER_URL=self.broker.url,
             BUSLINE_DB_URL=self.url,
             BUSLINE_WORKER_GROUP=self.group,
             BUSLINE_TOPIC_PARTITIONS=str(PARTITIONS),
@@ -295,23 +334,20 @@ class Platform:
 
     def prepare(self, fresh_log=True):
         if fresh_log:
-            self.kafka.delete_topics()
+            self.broker.wipe()
         self.busline("migrate")
         self.busline("topic", "ensure")
-        wait_for(lambda: all(
-            topic in self.kafka.present()
-            and len(self.kafka.present()[topic].partitions) == PARTITIONS for topic in TOPICS),
-            "topics made")
+        wait_for(lambda: all(self.broker.partitions(topic) == PARTITIONS for topic in TOPICS),
+                 "topics made")
         if fresh_log:
-            wait_for(lambda: all(not any(self.kafka.ends(topic).values()) for topic in TOPICS),
+            wait_for(lambda: all(not any(self.broker.ends(topic).values()) for topic in TOPICS),
                      "topics empty")
         return self
 
     def start(self, role, member=None, crash=None, **env):
-        """member: a name the group remembers, so that a successor takes over at once."""
+        """member: a name; a successor of that name takes over as soon as the broker can do."""
         if member and role != "relay":
-            said = env.get("BUSLINE_BROKER_PROPERTIES", "")
-            env["BUSLINE_BROKER_PROPERTIES"] = f"{said} group.instance.id={member}".strip()
+            env = {**self.broker.member(member), **env}
         if crash:
             env["BUSLINE_CRASH_POINT"] = crash
         with self.lock:
@@ -382,9 +418,7 @@ class Platform:
 
     def shares(self, role):
         """How many partitions each member of a role's group has, sorted."""
-        group = f"{self.group}.{role}"
-        found = self.kafka.admin.describe_consumer_groups([group])[group].result(10)
-        return sorted(len(m.assignment.topic_partitions) for m in found.members)
+        return self.broker.shares(f"{self.group}.{role}")
 
     def behind(self, topics):
         """What is not done yet; empty when everything is."""
@@ -394,7 +428,7 @@ class Platform:
         left = {}
         for topic in topics:
             done = self.positions(topic)
-            for partition, end in self.kafka.ends(topic).items():
+            for partition, end in self.broker.ends(topic).items():
                 if done.get(partition, 0) < end:
                     left[topic, partition] = (done.get(partition, 0), end)
         return left or ({"outbox": 1} if self.value(PROMISED) else {})
