@@ -558,6 +558,85 @@ one_row_is_refused(void)
 	end();
 }
 
+/* The second batch is in memory before the first is in its topic. */
+static void
+read_ahead(void)
+{
+	begin();
+	atomic_store(&shared->holds, true);
+	promise(1, 120);
+	relay r = start(LEASE_MS * 60, NULL);
+	/* Nothing left to ask while the first batch of 50 is held. */
+	WAIT_FOR(lease_epoch() > 0);
+	WAIT_FOR(strcmp(sql("select count(*) from pg_stat_activity "
+			    "where application_name = 'busline relay' and state = 'idle' "
+			    "and state_change < clock_timestamp() - interval '300 ms'"),
+			"1") == 0);
+	CU_ASSERT_EQUAL(atomic_load(&shared->count), 0);
+	sql("delete from busline.outbox where seq <= 100");
+	atomic_store(&shared->holds, false);
+	WAIT_FOR(drained());
+	CU_ASSERT_EQUAL(in_order(1), 120);
+	CU_ASSERT_EQUAL(atomic_load(&shared->count), 120);
+	stop_relay(&r);
+	end();
+}
+
+/* Two streams share a batch: 25 rows of each. What was read behind a failure is not sent. */
+static void
+read_ahead_is_dropped(void)
+{
+	begin();
+	snprintf(shared->refuses, sizeof(shared->refuses), "s1-20");
+	promise(1, 100);
+	promise(2, 100);
+	relay r = start(LEASE_MS, NULL);
+	WAIT_FOR(in_order(2) == 100);
+	CU_ASSERT_EQUAL(in_order(1), -1); /* 21 to 25 went with the batch */
+	CU_ASSERT_EQUAL(count_of("s1-25"), 1);
+	CU_ASSERT_EQUAL(count_of("s1-26"), 0);
+	CU_ASSERT_EQUAL(count_of("s2-26"), 1); /* read again, sent once */
+	shared->refuses[0] = '\0';
+	WAIT_FOR(drained());
+	CU_ASSERT_EQUAL(count_of("s1-20"), 1);
+	CU_ASSERT_EQUAL(count_of("s1-25"), 2);
+	for (int i = 26; i <= 100; i++) {
+		char value[16];
+		snprintf(value, sizeof(value), "s1-%d", i);
+		CU_ASSERT_EQUAL(count_of(value), 1);
+	}
+	stop_relay(&r);
+	end();
+}
+
+/* A batch in hand is of the lease it was read under: the thief has published it. */
+static void
+read_ahead_ends_with_the_lease(void)
+{
+	begin();
+	atomic_store(&shared->holds, true);
+	promise(1, 100);
+	relay r = start(LEASE_MS, NULL);
+	WAIT_FOR(lease_epoch() > 0);
+	steal_lease();
+	/* Held for longer than a part of the lease: it is renewed before anything is sent. */
+	WAIT_FOR(strcmp(sql("select clock_timestamp() > expires_at - interval '200 ms' "
+			    "from busline.lease"),
+			"t") == 0);
+	sql("update busline.lease set expires_at = clock_timestamp() + interval '1 second'");
+	sql("insert into busline.outbox_mark values (1, 100)");
+	atomic_store(&shared->holds, false);
+	WAIT_FOR(logged(&r, "lease lost, standing by"));
+	WAIT_FOR(lease_epoch() > 0 &&
+		 strcmp(sql("select holder from busline.lease"), "thief") != 0);
+	promise(1, 1);
+	WAIT_FOR(count_of("s1-101") == 1);
+	CU_ASSERT_EQUAL(count_of("s1-50"), 1);
+	CU_ASSERT_EQUAL(count_of("s1-51"), 0);
+	stop_relay(&r);
+	end();
+}
+
 static void
 broker_is_away(void)
 {
@@ -650,6 +729,9 @@ static const bus_case suite_cases[] = {
 	{ "what another relay has emptied is not taken for lost", emptied_by_another },
 	{ "lost promises end the relay", lost_promises },
 	{ "a refused row holds its stream and no other", one_row_is_refused },
+	{ "the next batch is read while one is published", read_ahead },
+	{ "what was read behind a row that failed is dropped", read_ahead_is_dropped },
+	{ "what was read under a lost lease is dropped", read_ahead_ends_with_the_lease },
 	{ "while the broker is away nothing is lost or out of order", broker_is_away },
 	{ "what may be in the topic is sent again", answers_are_lost },
 	{ "a cut connection is made again", connection_is_cut },

@@ -152,7 +152,79 @@ test_fair(void)
 	CU_ASSERT_EQUAL_FATAL(found, 8);
 	CU_ASSERT_EQUAL(got[4].stream, streams[0].stream);
 	CU_ASSERT_EQUAL(got[7].stream, streams[1].stream);
+	/* as many streams as rows, and more */
+	CU_ASSERT_EQUAL(read_past(NULL, 0, 2, &got), 2);
+	CU_ASSERT_NOT_EQUAL(got[0].stream, got[1].stream);
+	CU_ASSERT_EQUAL(read_past(NULL, 0, 1, &got), 1);
+	/* one that is left out leaves its share to the other */
+	bus_outbox_cursor held = { streams[0].stream, INT64_MAX };
+	CU_ASSERT_EQUAL(read_past(&held, 1, 3, &got), 3);
+	CU_ASSERT_EQUAL(got[2].stream, streams[1].stream);
 	CU_ASSERT_EQUAL(publish_all(), 1003);
+	bus_store_destroy(store);
+	bus_store_destroy(relay);
+}
+
+/* Rows of these sizes, promised to a stream. */
+static void
+promise_sizes(const bus_stream *stream, int64_t first, int count, int64_t bytes)
+{
+	kit_sql("INSERT INTO busline.outbox (slot, stream, seq, kind, topic, headers, data) "
+		"SELECT (SELECT slot FROM busline.outbox_rotation), %d, n, 0, 't', "
+		"'\\x00000000', convert_to(repeat('x', %lld), 'UTF8') "
+		"FROM generate_series(%lld, %lld) n",
+		stream->stream, (long long)bytes, (long long)first,
+		(long long)first + count - 1);
+	kit_sql("UPDATE busline.position SET outbox_seq = %lld WHERE stream = %d",
+		(long long)first + count - 1, stream->stream);
+}
+
+static size_t
+bytes_of(const bus_outbox_row *rows, size_t count)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		bytes += bus_record_bytes(&rows[i].record);
+	}
+	return bytes;
+}
+
+/* However large rows are, what is in memory at a time is bounded, and none is left behind. */
+static void
+test_bytes(void)
+{
+	enum { MEGABYTE = 1024 * 1024 };
+	relay_begin();
+	bus_store *store = kit_store("busline_worker");
+	bus_stream stream = kit_stream(store);
+	bus_outbox_row *got = NULL;
+	(void)publish_all();
+	promise_sizes(&stream, 1, 10, 100);
+	promise_sizes(&stream, 11, 1,
+		      MEGABYTE); /* one among small ones: all come at once */
+	promise_sizes(&stream, 12, 9, 100);
+	CU_ASSERT_EQUAL_FATAL(read_past(NULL, 0, 5000, &got), 20);
+	for (size_t i = 0; i < 20; i++) {
+		CU_ASSERT_EQUAL(got[i].seq, (int64_t)i + 1);
+		CU_ASSERT_EQUAL(got[i].record.value.len, i == 10 ? MEGABYTE : 100);
+	}
+	promise_sizes(&stream, 21, 40, MEGABYTE);
+	promise_sizes(&stream, 61, 1, BUS_OUTBOX_READ_BYTES_MAX + 1);
+	promise_sizes(&stream, 62, 6000,
+		      4000); /* each a little over its share of the bytes */
+	bus_outbox_cursor cursor = { stream.stream, 0 };
+	int alone = 0;
+	while (cursor.seq < 6061) {
+		size_t found = read_past(&cursor, 1, 5000, &got);
+		CU_ASSERT_FATAL(found > 0);
+		CU_ASSERT_EQUAL(got[0].seq, cursor.seq + 1);
+		CU_ASSERT_TRUE(bytes_of(got, found) <= BUS_OUTBOX_READ_BYTES_MAX ||
+			       found == 1);
+		alone += bytes_of(got, found) > BUS_OUTBOX_READ_BYTES_MAX;
+		cursor.seq = got[found - 1].seq;
+	}
+	CU_ASSERT_EQUAL(alone, 1);
+	CU_ASSERT_EQUAL(publish_all(), 6061);
 	bus_store_destroy(store);
 	bus_store_destroy(relay);
 }
@@ -517,6 +589,7 @@ test_incident(void)
 static const bus_case cases[] = {
 	{ "rows are read in order and marked under the lease", test_read_and_mark },
 	{ "a stream with a long tail does not hold up the others", test_fair },
+	{ "what is read at a time is bounded in bytes", test_bytes },
 	{ "a missing row stops the relay", test_gap },
 	{ "16 writers that commit in reverse order lose nothing", test_reverse_commit },
 	{ "the tables stay small, under an old transaction too", test_flat },

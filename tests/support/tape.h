@@ -25,6 +25,7 @@ typedef struct tape {
 	atomic_size_t count;
 	atomic_bool down;       /* all fail, as a broker that cannot be reached */
 	atomic_bool acks_lost;  /* each is on the tape, and none is said to be */
+	atomic_bool holds;      /* a publication waits until this is over */
 	atomic_bool stops_once; /* SIGSTOP after the next publication, before its answer */
 	atomic_size_t refused;  /* publications refused so far */
 	char refuses[TAPE_TEXT_MAX]; /* the value that is refused for good; "": none */
