@@ -16,8 +16,8 @@
  * --section-key, its environment variable BUSLINE_SECTION_KEY, its place in the JSON file
  * { "section": { "key": ... } }. */
 #define BUS_CONFIG_LIST(X)                                                                    \
-	X(BROKER_URL, "broker.url", BUS_CONFIG_TEXT, "kafka://127.0.0.1:9092", 0,             \
-	  "Broker: kafka://host:port[,host:port...] or memory:")                              \
+	X(BROKER_URL, "broker.url", BUS_CONFIG_TEXT, "nng+tcp://127.0.0.1:7440", 0,           \
+	  "Broker: nng+tcp://host:port (the embedded one), kafka://host:port[,...], memory:") \
 	X(BROKER_PROPERTIES, "broker.properties", BUS_CONFIG_TEXT, "",                        \
 	  BUS_CONFIG_SECRET,                                                                  \
 	  "Further librdkafka properties, name=value separated by spaces (security, TLS)")    \

@@ -23,6 +23,7 @@
 	X(incident)                                                                      \
 	X(incident_ls)                                                                   \
 	X(sql)                                                                           \
+	X(up)                                                                            \
 	X(migrate)                                                                       \
 	X(topic)                                                                         \
 	X(topic_ensure)                                                                  \

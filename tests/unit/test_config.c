@@ -62,7 +62,7 @@ test_defaults(void)
 {
 	bus_config *config = bus_config_create();
 	CU_ASSERT_STRING_EQUAL(bus_config_text(config, BUS_CONF_BROKER_URL),
-			       "kafka://127.0.0.1:9092");
+			       "nng+tcp://127.0.0.1:7440");
 	CU_ASSERT_EQUAL(bus_config_int(config, BUS_CONF_WORKER_BATCH_EVENTS), 2000);
 	CU_ASSERT_EQUAL(bus_config_int(config, BUS_CONF_TOPIC_RETENTION_MS), -1);
 	CU_ASSERT_TRUE(bus_config_bool(config, BUS_CONF_DB_DURABLE));
