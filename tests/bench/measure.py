@@ -1,0 +1,149 @@
+"""What every benchmark needs: servers, programs, a control, percentiles."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg
+
+from support.platform import Kafka, Platform, Postgres, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MOVED_MAX = 0.15  # a control that moved more makes the numbers between worthless
+PROGRAMS = ("bench_paths", "bench_fill", "bench_poller", "bench_durable", "bench_steady")
+
+
+def say(*words):
+    print(*words, file=sys.stderr, flush=True)
+
+
+class Bench:
+    def __init__(self, short):
+        self.short = short
+        self.postgres = Postgres.shared()
+        self._kafka = None
+        self.programs = self._programs()
+        self.results = {}
+
+    @staticmethod
+    def _programs():
+        given = os.environ.get("BUSLINE_BENCH")
+        if given:
+            return pathlib.Path(given)
+        build = ROOT / "build/release"
+        subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True,
+                       stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "--build", build, "--target", "busline", *PROGRAMS], cwd=ROOT,
+                       check=True, stdout=sys.stderr)
+        return build / "tests/bench"
+
+    @property
+    def kafka(self):
+        if self._kafka is None:
+            self._kafka = Kafka.shared()
+        return self._kafka
+
+    def close(self):
+        if self._kafka is not None:
+            self._kafka.remove()
+        self.postgres.remove()
+
+    def program(self, name, *words):
+        done = subprocess.run([self.programs / name, *map(str, words)], check=True, text=True,
+                              stdout=subprocess.PIPE, timeout=1200)
+        return done.stdout
+
+    def platform(self, fresh_log=False, broker=None, **settings):
+        return Platform(broker or self.kafka, self.postgres, settings).prepare(fresh_log)
+
+    def count(self, full):
+        return max(1000, full // 10) if self.short else full
+
+
+# ---- controls
+
+def control(bench):
+    """COPY of rows into a bare table, and a loop of fdatasync: the machine, not the product."""
+    rows = bench.count(300_000)
+    block = b"x" * 65536
+    folder = bench.postgres.directory or "/tmp"
+    path = pathlib.Path(folder) / "fdatasync.tmp"
+    with psycopg.connect(bench.postgres.url, autocommit=True) as db:
+        db.execute("create table control (data bytea)")
+        began = time.monotonic()
+        with db.cursor().copy("copy control from stdin (format binary)") as copy:
+            copy.set_types(["bytea"])
+            for _ in range(rows):
+                copy.write_row((block[:152],))
+        copied = rows / (time.monotonic() - began)
+        db.execute("drop table control")
+    with open(path, "wb") as out:
+        began = time.monotonic()
+        for _ in range(200):
+            out.write(block)
+            out.flush()
+            os.fdatasync(out.fileno())
+        synced = 200 / (time.monotonic() - began)
+    path.unlink()
+    return {"copy_rows_per_s": round(copied), "fdatasync_per_s": round(synced)}
+
+
+def moved(before, after):
+    return max(abs(after[k] - before[k]) / before[k] for k in before)
+
+
+# ---- latency
+
+def publish_to_visible(bench, platform, rate, publish):
+    """From the moment an event was meant to be sent until it is visible in PostgreSQL.
+
+    publish(events) is a program's output: a line of moment, partition, offset per event."""
+    seconds = 6 if bench.short else 40
+    seen, stop = [], threading.Event()
+
+    def watch():
+        with psycopg.connect(platform.url, autocommit=True) as db:
+            while not stop.is_set():
+                rows = db.execute("select partition, next_offset from busline.position "
+                                  "where topic = 'busline.scale'", prepare=True).fetchall()
+                seen.append((time.monotonic(), dict(rows)))
+                time.sleep(0.001)
+    try:
+        worker = platform.start("scale")
+        wait_for(lambda: len(platform.positions("busline.scale")) == 6, worker.tail, 30)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        sent = publish(rate * seconds)
+        platform.quiesce(["busline.scale"])
+        time.sleep(0.1)
+        stop.set()
+        watcher.join()
+        return {"rate": rate, **percentiles(sent, seen, warm_up=rate * 2)}
+    finally:
+        stop.set()
+
+
+def percentiles(sent, seen, warm_up):
+    by_partition = {}
+    for number, line in enumerate(sent.splitlines()):
+        meant, partition, offset = line.split()
+        if number >= warm_up:
+            by_partition.setdefault(int(partition), []).append((int(offset), float(meant)))
+    waits = []
+    for partition, events in by_partition.items():
+        at = 0
+        for offset, meant in sorted(events):
+            while seen[at][1].get(partition, 0) <= offset:
+                at += 1
+            waits.append((seen[at][0] - meant) * 1000)
+    waits.sort()
+
+    def part(share):
+        return round(waits[min(len(waits) - 1, int(len(waits) * share))], 2)
+    gaps = sorted((b[0] - a[0]) * 1000 for a, b in zip(seen, seen[1:]))
+    return {"events": len(waits), "p50_ms": part(0.5), "p99_ms": part(0.99),
+            "p999_ms": part(0.999), "max_ms": part(1),
+            "resolution_ms": round(gaps[int(len(gaps) * 0.99)], 2)}
