@@ -13,6 +13,8 @@
 
 #include <signal.h>
 
+#include "broker-adapters/adapter.h"
+#include "core/arena.h"
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/status.h"
@@ -72,5 +74,69 @@ typedef struct bus_broker_check_result {
 BUS_MUST_CHECK bus_status bus_broker_check(const bus_broker_check_options *options,
 					   bus_broker_check_result *ret_result,
 					   bus_error *err);
+
+/* What a running broker says of itself; all in the arena that was given. */
+typedef struct bus_broker_log {
+	int64_t start; /* oldest record kept */
+	int64_t end;   /* of the next record */
+	int64_t bytes;
+	int64_t damaged_at; /* offset that cannot be read, -1: none is known */
+} bus_broker_log;
+
+typedef struct bus_broker_topic {
+	bus_topic_info info;
+	bool sealed;
+	bus_broker_log *logs; /* of info.partitions */
+} bus_broker_topic;
+
+typedef struct bus_broker_member {
+	uint64_t id;
+	bus_str client;
+	int32_t *partitions; /* what it holds now */
+	size_t partition_count;
+} bus_broker_member;
+
+typedef struct bus_broker_cursor {
+	int32_t partition;
+	int64_t offset; /* where the group said it was; a hint, positions are elsewhere */
+	int64_t end;
+	int64_t noted_ms;
+} bus_broker_cursor;
+
+/* A group on one topic. */
+typedef struct bus_broker_group {
+	bus_str name;
+	bus_str topic;
+	uint64_t generation; /* 0: it has no member */
+	bus_broker_member *members;
+	size_t member_count;
+	bus_broker_cursor *cursors;
+	size_t cursor_count;
+} bus_broker_group;
+
+#define BUS_BROKER_UUID_TEXT 37 /* and its NUL */
+
+typedef struct bus_broker_status {
+	char uuid[BUS_BROKER_UUID_TEXT]; /* made with the store: which log this is */
+	int64_t started_s;               /* seconds since 1970 */
+	bus_str version;
+	bus_broker_topic *topics;
+	size_t topic_count;
+	bus_broker_group *groups;
+	size_t group_count;
+} bus_broker_status;
+
+/**
+ * bus_broker_status_read - ask a running broker how it is
+ *
+ * @options: as for an adapter; the URL is nng+tcp:// or nng+tls+tcp://
+ *
+ * Blocks up to timeout_ms for each of its questions. Errors: BUS_E_RETRY not reachable;
+ * BUS_E_FATAL the URL is no embedded broker's, or refused.
+ */
+BUS_MUST_CHECK bus_status bus_broker_status_read(const bus_adapter_options *options,
+						 int timeout_ms, bus_arena *arena,
+						 bus_broker_status *ret_status,
+						 bus_error *err);
 
 #endif

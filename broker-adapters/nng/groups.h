@@ -14,6 +14,10 @@
 
 #include "broker-adapters/nng/wire.h"
 
+/* Members of all groups together; one more waits until there is room. Far above what one
+ * machine runs, and little memory. */
+#define BUSP_GROUP_MEMBERS_MAX 4096
+
 typedef struct busp_groups busp_groups;
 
 busp_groups *busp_groups_create(uint32_t boot);
@@ -27,7 +31,8 @@ void busp_groups_destroy(busp_groups *groups);
  *	until busp_groups_ask would say something else, or its wait ends. `partitions`
  *	inside is borrowed until the next call.
  *
- * Counts as a sign of life at now_ms.
+ * Counts as a sign of life at now_ms; asking again for a request that was kept, give the
+ * time at which it came. The request's session_ms is at most BUSP_SESSION_MS_MAX.
  */
 void busp_groups_ask(busp_groups *groups, const busp_group_request *request,
 		     int32_t partitions, int64_t now_ms, busp_group_answer *ret_answer);

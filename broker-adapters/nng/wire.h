@@ -39,6 +39,7 @@ typedef enum busp_op {
 	BUSP_OP_GROUPS,
 	BUSP_OP_TRIM,
 	BUSP_OP_SEAL,
+	BUSP_OP_LOGS,
 	BUSP_OP_COUNT,
 } busp_op;
 
@@ -86,6 +87,12 @@ bool busp_reader_done(const busp_reader *reader);
 
 void busp_put_u16(bus_buf *to, uint16_t value);
 void busp_put_text(bus_buf *to, bus_str text);
+
+/* SHA-256 of what the file holds, without its last newline. FATAL: it cannot be read, or
+ * is empty. */
+BUS_MUST_CHECK bus_status busp_token_load(const char *path,
+					  uint8_t ret_token[BUSP_TOKEN_BYTES],
+					  bus_error *err);
 
 /* A request begins so; the body of its op follows. */
 void busp_put_request(bus_buf *to, busp_op op, const uint8_t token[BUSP_TOKEN_BYTES]);

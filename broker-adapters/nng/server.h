@@ -1,0 +1,263 @@
+/*
+ * server.h - the embedded broker at work; private to the server's files
+ *
+ * DESIGN
+ * Two kinds of threads meet here. nng's own threads receive requests and send answers
+ * (server_pool.c); everything else happens in one thread, the one that called
+ * bus_broker_serve: it takes all requests that wait, carries them out, and sleeps. A
+ * request is a context of nng with room for what it is doing: it is received, belongs to
+ * the broker's thread until it is answered, and is received into again. What cannot be
+ * answered yet is parked in one of the lists below, which only that thread touches.
+ */
+#ifndef BUSP_NNG_SERVER_H
+#define BUSP_NNG_SERVER_H
+
+#include <nng/nng.h>
+#include <pthread.h>
+
+#include "broker-adapters/broker.h"
+#include "broker-adapters/nng/groups.h"
+#include "broker-adapters/nng/journal.h"
+#include "broker-adapters/nng/wire.h"
+#include "broker-adapters/shared.h"
+
+/* Requests at once, parked ones included: a kilobyte each. When they run out, the oldest
+ * of the parked ones is answered. */
+#define BUSP_REQUESTS_MAX 4096
+/* Contexts that wait for a request: what may come while the disk is busy. */
+#define BUSP_REQUESTS_SPARE 64
+/* Requests of one connection at once; a client of ours has less than ten. */
+#define BUSP_PIPE_REQUESTS_MAX 64
+/* Bytes of requests that wait for the broker's thread; more are refused with BUSY. */
+#define BUSP_QUEUE_BYTES_MAX (64u << 20)
+/* Answers that wait for one client to read, and for all of them. */
+#define BUSP_PIPE_ANSWER_BYTES_MAX (8u << 20)
+#define BUSP_ANSWER_BYTES_MAX (256u << 20)
+/* A client that reads nothing of an answer for this long is cut off. */
+#define BUSP_SEND_MS_MAX 10000
+/* Bytes of one commit: what comes first does not wait for all that came later. */
+#define BUSP_COMMIT_BYTES_MAX (16u << 20)
+/* How long an append waits for the one before it. */
+#define BUSP_AHEAD_MS_MAX 2000
+/* How long a group's cursor waits for a commit that it can go with. */
+#define BUSP_NOTE_MS_MAX 250
+/* Batches in one APPEND: their places are remembered with the producer. */
+#define BUSP_APPEND_BATCHES_MAX 4096u
+/* What an answer needs besides its entries. */
+#define BUSP_FRAME_RESERVE 64u
+/* Partitions in one FETCH, and in all that are parked. */
+#define BUSP_FETCH_PARTITIONS_MAX 4096u
+#define BUSP_FETCH_WANTS_MAX 262144u
+/* Open files besides connections: the journal's, nng's, those being negotiated. */
+#define BUSP_DESCRIPTORS_RESERVE 64u
+/* The loop looks at *stop at least this often. */
+#define BUSP_LOOP_MS_MAX 200
+
+typedef struct busp_server busp_server;
+typedef struct busp_request busp_request;
+
+/* A partition that a FETCH asks for. While it is parked, it is in the list of its log,
+ * whose first member busp_log.user is. */
+typedef struct busp_want {
+	busp_request *request;
+	busp_log *log; /* NULL: no such */
+	int64_t offset;
+	uint32_t place; /* in the request */
+	struct busp_want *next;
+	struct busp_want *prev;
+} busp_want;
+
+typedef struct busp_list {
+	busp_request *first;
+	busp_request *last;
+	size_t count;
+} busp_list;
+
+struct busp_request {
+	busp_server *server;
+	nng_ctx ctx;
+	nng_aio *aio;
+	bool sending; /* what the next callback of aio is about */
+	size_t answer_bytes;
+	nng_msg *msg;  /* the request's bytes, until it is answered or parked */
+	uint32_t pipe; /* whose it is */
+	size_t bytes;  /* counted as queued */
+	busp_op op;
+	busp_refusal refused; /* decided before the broker's thread saw it */
+	busp_reader body;
+	int64_t arrived_ms;
+
+	/* the list it is in, or NULL */
+	busp_list *list;
+	busp_request *next;
+	busp_request *prev;
+	int64_t due_ms; /* parked: until then */
+
+	uint64_t producer; /* APPEND */
+	uint64_t seq;
+	bus_buf answer;   /* APPEND, once it is in the transaction: its body */
+	busp_want *wants; /* FETCH */
+	uint32_t want_count;
+	uint32_t most_bytes;
+	bool parked;              /* FETCH: its wants hang on their logs */
+	busp_group_request group; /* GROUP; its texts are in group_text */
+	bus_buf group_text;
+	int32_t partitions;
+};
+
+/* A connection. */
+typedef struct busp_pipe {
+	uint32_t id;
+	uint32_t requests;   /* received and not answered, or the answer not gone */
+	uint64_t sends;      /* answers that nng took over */
+	size_t queued_bytes; /* answers behind another */
+	size_t flight_bytes; /* the last one that nng took over: it may have left or not */
+	int64_t flight_ms;   /* since when */
+	bool cut;            /* closing */
+	struct busp_pipe *next;
+} busp_pipe;
+
+#define BUSP_PIPE_BUCKETS 1024u
+
+/* An append that was refused; those behind it are, too. */
+typedef struct busp_failed {
+	uint64_t producer;
+	uint64_t seq;
+} busp_failed;
+
+struct busp_server {
+	const bus_broker_options *options;
+	const bus_clock *clock;
+	busp_journal *journal;
+	busp_groups *groups;
+	nng_socket socket;
+	nng_listener listener;
+	int wake_fd;
+	bool has_token;
+	uint8_t token[BUSP_TOKEN_BYTES];
+	uint32_t boot;
+
+	/* ---- shared with nng's threads ---- */
+	pthread_mutex_t lock;
+	busp_list arrived;
+	size_t queue_bytes;
+	size_t receiving; /* contexts that wait for a request */
+	busp_pipe *pipes[BUSP_PIPE_BUCKETS];
+	size_t pipe_count;
+	size_t answer_bytes; /* of all pipes, queued and in flight */
+	uint32_t *gone;      /* pipes that went while they had requests */
+	size_t gone_count;
+	size_t gone_capacity;
+	bool woken;
+	bool crowded; /* connections are refused; logged once */
+	bool closing;
+
+	/* ---- the broker's thread only ---- */
+	busp_request **requests;
+	size_t request_count;
+	size_t request_capacity;
+	busp_list appends; /* to be carried out, in order */
+	busp_list ahead;   /* APPEND whose predecessor is missing */
+	busp_list notes;   /* NOTE that waits for a commit */
+	busp_list commits; /* APPEND and NOTE in the open transaction */
+	size_t commit_bytes;
+	busp_failed *failed; /* in this round */
+	size_t failed_count;
+	size_t failed_capacity;
+	busp_log **touched; /* in the open transaction; some twice */
+	size_t touched_count;
+	size_t touched_capacity;
+	busp_list fetches;    /* parked */
+	busp_list ready;      /* FETCH that may have something now */
+	busp_list joins;      /* GROUP, parked */
+	size_t want_count;    /* of the parked */
+	int64_t fetch_due_ms; /* not before this one of the parked is due */
+	int64_t join_due_ms;
+	bus_buf slices;     /* what a read gave */
+	uint32_t turn;      /* whose partition is first in the next FETCH */
+	bool groups_moved;  /* the parked GROUPs are to be asked again */
+	bool full;          /* the disk was full at the last commit */
+	int64_t confirm_ms; /* when connections are looked at next */
+	uint32_t *damaged;  /* logs whose damage was logged */
+	size_t damaged_count;
+	size_t damaged_capacity;
+	bus_buf frame; /* the answer being made */
+};
+
+/* ---- server_listen.c ---- */
+
+/* Reads the token and refuses what must not be; touches nothing yet. */
+BUS_MUST_CHECK bus_status busp_listen_open(busp_server *server, bus_error *err);
+/* Clients can connect on return; the URL has the port that was taken. */
+BUS_MUST_CHECK bus_status busp_listen_start(busp_server *server, bus_buf *ret_url,
+					    bus_error *err);
+
+/* ---- server_pool.c: requests come, answers go ---- */
+
+BUS_MUST_CHECK bus_status busp_pool_open(busp_server *server, bus_error *err);
+void busp_pool_close(busp_server *server);
+/* Contexts for as many requests as may come; how many of them cannot be had. */
+size_t busp_pool_grow(busp_server *server);
+/* All that arrived; of each, `list` is to be set. */
+busp_list busp_pool_take(busp_server *server);
+/* Calls for each connection that went while it had requests. */
+void busp_pool_gone(busp_server *server, void (*each)(busp_server *server, uint32_t pipe));
+/* Sleeps until something arrives, or for that long. */
+void busp_pool_sleep(busp_server *server, int64_t ms);
+/* Cuts off who does not read its answers. */
+void busp_pool_confirm(busp_server *server, int64_t now_ms);
+
+/* Answers: the request's context is received into again. Each ends the request: it is
+ * taken out of its list, and what it held is freed. */
+void busp_answer_frame(busp_request *request, const bus_buf *frame);
+/* Begins the answer DONE in server->frame. */
+bus_buf *busp_answer_begin(busp_request *request);
+void busp_answer_end(busp_request *request);
+void busp_answer_refuse(busp_request *request, busp_refusal refusal, const char *fmt, ...)
+	BUS_PRINTF(3, 4);
+/* The request's bytes are not needed any more. */
+void busp_request_let_go(busp_request *request);
+
+void busp_list_add(busp_list *list, busp_request *request);
+void busp_list_remove(busp_request *request);
+
+/* ---- server_write.c ---- */
+
+void busp_write_take(busp_server *server, busp_request *request);
+/* Commits what there is; at most BUSP_COMMIT_BYTES_MAX of it. FATAL: the disk failed. */
+BUS_MUST_CHECK bus_status busp_write_commit(busp_server *server, int64_t now_ms,
+					    bus_error *err);
+/* When a parked APPEND or NOTE is due; INT64_MAX: none is. */
+int64_t busp_write_due_ms(const busp_server *server);
+
+/* ---- server_read.c ---- */
+
+BUS_MUST_CHECK bus_status busp_read_fetch(busp_server *server, busp_request *request,
+					  bus_error *err);
+/* The log has changed: who waits for it is to be looked at. */
+void busp_read_wake(busp_server *server, const busp_log *log);
+/* Answers all FETCHes that have something to say or are due. */
+BUS_MUST_CHECK bus_status busp_read_round(busp_server *server, int64_t now_ms,
+					  bus_error *err);
+/* An empty answer for the oldest; false if none is parked. */
+bool busp_read_release(busp_server *server);
+/* Takes a parked request out of the lists of its logs. */
+void busp_read_forget(busp_request *request);
+BUS_MUST_CHECK bus_status busp_read_offset(busp_server *server, busp_request *request,
+					   bus_error *err);
+
+/* ---- server_admin.c: topics, and what is told about them and groups ---- */
+
+BUS_MUST_CHECK bus_status busp_admin_do(busp_server *server, busp_request *request,
+					bus_error *err);
+
+/* ---- server_group.c: who reads ---- */
+
+void busp_group_take(busp_server *server, busp_request *request);
+/* Asks the parked ones again, if anything moved. */
+void busp_group_round(busp_server *server, int64_t now_ms);
+/* GO_ON for the oldest; false if none is parked. */
+bool busp_group_release(busp_server *server);
+bool busp_group_name_valid(bus_str name);
+
+#endif
