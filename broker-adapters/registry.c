@@ -7,6 +7,7 @@
 
 static const bus_adapter_ops *const busp_adapters[] = {
 	&busp_kafka_ops,
+	&busp_nng_ops,
 	&busp_memory_ops,
 	&busp_fault_ops,
 };

@@ -16,6 +16,7 @@
 extern const bus_adapter_ops busp_memory_ops;
 extern const bus_adapter_ops busp_fault_ops;
 extern const bus_adapter_ops busp_kafka_ops;
+extern const bus_adapter_ops busp_nng_ops;
 
 /* Zeroed, owned by the caller; never NULL: when memory is short the process ends with
  * a message, as in core/arena.h. */

@@ -1,0 +1,276 @@
+/*
+ * settings.c - where the broker is and how to speak to it, from URL and properties; the
+ * socket that is made of it
+ */
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker-adapters/nng/client.h"
+
+#define BUSP_SCHEME_TCP "nng+tcp://"
+#define BUSP_SCHEME_TLS "nng+tls+tcp://"
+#define BUSP_PROPERTIES_MAX 4096
+/* A broker that is started again is found within these. */
+#define BUSP_RECONNECT_MIN_MS 20
+#define BUSP_RECONNECT_MAX_MS 500
+
+typedef struct busp_settings {
+	const char *address; /* the URL as nng takes it */
+	bool tls;
+	char *token_file; /* in text */
+	char *tls_ca_file;
+	char text[BUSP_PROPERTIES_MAX];
+} busp_settings;
+
+/* ---- what was asked for ---- */
+
+static bool
+busp_port_valid(const char *text)
+{
+	char *end = NULL;
+	long port = strtol(text, &end, 10);
+
+	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port >= 1 &&
+	       port <= 65535;
+}
+
+static bus_status
+busp_settings_url(busp_settings *settings, const char *url, bus_error *err)
+{
+	const char *host = NULL;
+
+	if (strncmp(url, BUSP_SCHEME_TCP, strlen(BUSP_SCHEME_TCP)) == 0) {
+		host = url + strlen(BUSP_SCHEME_TCP);
+	} else if (strncmp(url, BUSP_SCHEME_TLS, strlen(BUSP_SCHEME_TLS)) == 0) {
+		host = url + strlen(BUSP_SCHEME_TLS);
+		settings->tls = true;
+	}
+	const char *port = host != NULL ? strrchr(host, ':') : NULL;
+
+	if (port == NULL || port == host || !busp_port_valid(port + 1) ||
+	    strpbrk(host, "/?#@ \t\r\n*") != NULL) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "broker URL \"%.200s\": must be nng+tcp://host:port "
+				     "or nng+tls+tcp://host:port",
+				     url);
+	}
+	settings->address = url + strlen("nng+");
+	return BUS_OK;
+}
+
+static bus_status
+busp_settings_properties(busp_settings *settings, const char *properties, bus_error *err)
+{
+	struct {
+		const char *name;
+		char **place;
+	} const known[] = {
+		{ "token-file=", &settings->token_file },
+		{ "tls-ca-file=", &settings->tls_ca_file },
+	};
+	char *rest = NULL;
+
+	if ((size_t)snprintf(settings->text, sizeof(settings->text), "%s", properties) >=
+	    sizeof(settings->text)) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "broker properties: longer than %d bytes",
+				     BUSP_PROPERTIES_MAX);
+	}
+	for (char *word = strtok_r(settings->text, " \t\n", &rest); word != NULL;
+	     word = strtok_r(NULL, " \t\n", &rest)) {
+		bool taken = false;
+
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			size_t len = strlen(known[i].name);
+
+			if (strncmp(word, known[i].name, len) == 0 && word[len] != '\0') {
+				*known[i].place = word + len;
+				taken = true;
+			}
+		}
+		if (!taken) {
+			return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+					     "broker properties: \"%.200s\" is neither "
+					     "token-file=PATH nor tls-ca-file=PATH",
+					     word);
+		}
+	}
+	if (settings->tls != (settings->tls_ca_file != NULL)) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "broker properties: tls-ca-file=PATH belongs to a URL "
+				     "nng+tls+tcp://, which is never used without");
+	}
+	return BUS_OK;
+}
+
+/* ---- connections come and go, on nng's threads ---- */
+
+/* Before anything can be sent on it. */
+static void
+busp_on_connecting(nng_pipe pipe, nng_pipe_ev event, void *argument)
+{
+	busp_client *client = argument;
+
+	(void)pipe;
+	(void)event;
+	busp_client_lock(client);
+	client->connections++;
+	busp_client_unlock(client);
+}
+
+/* The end of a connection may be told before its beginning. */
+static void
+busp_on_connected(nng_pipe pipe, nng_pipe_ev event, void *argument)
+{
+	busp_client *client = argument;
+	int id = nng_pipe_id(pipe);
+
+	(void)event;
+	busp_client_lock(client);
+	if (id != client->pipe_lost) {
+		client->pipe = id;
+	}
+	busp_client_unlock(client);
+}
+
+static void
+busp_on_lost(nng_pipe pipe, nng_pipe_ev event, void *argument)
+{
+	busp_client *client = argument;
+	int id = nng_pipe_id(pipe);
+
+	(void)event;
+	busp_client_lock(client);
+	client->pipe_lost = id;
+	if (client->pipe == id) {
+		client->pipe = 0;
+		client->lost_ms = busp_now_ms();
+	}
+	busp_client_unlock(client);
+}
+
+/* ---- the socket ---- */
+
+static int
+busp_client_dial(busp_client *client, const busp_settings *settings)
+{
+	nng_dialer dialer;
+	int result = nng_dialer_create(&dialer, client->socket, settings->address);
+
+	if (result == 0) {
+		result = nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE, true);
+	}
+	if (result == 0) {
+		result = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMINT,
+					   BUSP_RECONNECT_MIN_MS);
+	}
+	if (result == 0) {
+		result = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMAXT,
+					   BUSP_RECONNECT_MAX_MS);
+	}
+	if (result == 0 && settings->tls) {
+		result = nng_dialer_set_string(dialer, NNG_OPT_TLS_CA_FILE,
+					       settings->tls_ca_file);
+	}
+	return result == 0 ? nng_dialer_start(dialer, NNG_FLAG_NONBLOCK) : result;
+}
+
+static int
+busp_client_connect(busp_client *client, const busp_settings *settings)
+{
+	int result = nng_req0_open(&client->socket);
+
+	client->opened = result == 0;
+	if (result == 0) {
+		result = nng_socket_set_size(client->socket, NNG_OPT_RECVMAXSZ,
+					     BUSP_FRAME_BYTES_MAX);
+	}
+	if (result == 0) {
+		result = nng_pipe_notify(client->socket, NNG_PIPE_EV_ADD_PRE,
+					 busp_on_connecting, client);
+	}
+	if (result == 0) {
+		result = nng_pipe_notify(client->socket, NNG_PIPE_EV_ADD_POST,
+					 busp_on_connected, client);
+	}
+	if (result == 0) {
+		result = nng_pipe_notify(client->socket, NNG_PIPE_EV_REM_POST,
+					 busp_on_lost, client);
+	}
+	return result == 0 ? busp_client_dial(client, settings) : result;
+}
+
+bus_status
+busp_client_open(const bus_adapter_options *options, busp_client **ret_client,
+		 bus_error *err)
+{
+	busp_settings settings = { 0 };
+	const char *properties = options->properties != NULL ? options->properties : "";
+	bus_status status = busp_settings_url(&settings, options->url, err);
+
+	if (status == BUS_OK) {
+		status = busp_settings_properties(&settings, properties, err);
+	}
+	if (status != BUS_OK) {
+		return status;
+	}
+	busp_client *client = busp_adapter_alloc(1, sizeof(*client));
+
+	pthread_mutex_init(&client->lock, NULL);
+	pthread_cond_init(&client->changed, NULL);
+	client->url = busp_adapter_copy(options->url);
+	client->lost_ms = busp_now_ms();
+	if (settings.token_file != NULL) {
+		status = busp_token_load(settings.token_file, client->token, err);
+	}
+	int result = status == BUS_OK ? busp_client_connect(client, &settings) : 0;
+
+	if (result != 0) {
+		status =
+			bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, result, "%s%s%s: %s",
+				      client->url, settings.tls ? " with " : "",
+				      settings.tls ? settings.tls_ca_file : "",
+				      nng_strerror(result));
+	}
+	if (status != BUS_OK) {
+		busp_client_free(client);
+		return status;
+	}
+	*ret_client = client;
+	return BUS_OK;
+}
+
+void
+busp_client_free(busp_client *client)
+{
+	if (client == NULL) {
+		return;
+	}
+	busp_client_lock(client);
+	client->closing = true;
+	busp_client_unlock(client);
+	/* A context that is in use when its socket is closed may outlive it in nng 1.5.2. */
+	for (busp_call *call = client->calls; call != NULL; call = call->next) {
+		nng_aio_stop(call->aio);
+		(void)nng_ctx_close(call->context);
+	}
+	if (client->opened) {
+		(void)nng_close(client->socket);
+	}
+	while (client->calls != NULL) {
+		busp_call *call = client->calls;
+
+		client->calls = call->next;
+		nng_aio_free(call->aio);
+		if (call->answer != NULL) {
+			nng_msg_free(call->answer);
+		}
+		free(call);
+	}
+	pthread_cond_destroy(&client->changed);
+	pthread_mutex_destroy(&client->lock);
+	free(client->url);
+	free(client);
+}
