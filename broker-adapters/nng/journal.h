@@ -69,6 +69,8 @@ void busp_journal_close(busp_journal *journal);
 
 /* 16 random bytes, made with the store: tells one broker's log from another's. */
 const uint8_t *busp_journal_uuid(const busp_journal *journal);
+/* Grows by 1 each time the journal is opened; begins with 1. */
+uint32_t busp_journal_boot(const busp_journal *journal);
 busp_journal_counts busp_journal_counted(const busp_journal *journal);
 
 /* ---- topics: each call is a transaction of its own, not between begin and commit ---- */
@@ -150,8 +152,9 @@ typedef enum busp_read {
 /**
  * busp_journal_read - records from offset on, as slices (wire.h) appended to `to`
  *
- * Up to bytes_max of bodies, but at least one record. Every record was verified. DAMAGED
- * only when offset itself cannot be read: records before it are read first.
+ * Up to bytes_max, directories included, but at least one record. Every record was
+ * verified. DAMAGED only when offset itself, or one before it, cannot be read: records
+ * before the damage are read first.
  * @ret_next: offset behind the last record given
  * Errors: BUS_E_FATAL the disk failed.
  */

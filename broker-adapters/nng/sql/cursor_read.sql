@@ -1,0 +1,1 @@
+SELECT name, log, position, noted_ms, checksum FROM cursor

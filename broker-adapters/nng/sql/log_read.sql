@@ -1,0 +1,1 @@
+SELECT number, first, next, last_ms, bytes, checksum FROM log ORDER BY number

@@ -1,0 +1,2 @@
+-- $1 id
+DELETE FROM producer WHERE id = ?1

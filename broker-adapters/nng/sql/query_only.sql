@@ -1,0 +1,2 @@
+-- For who only looks.
+PRAGMA query_only = ON;

@@ -1,0 +1,1 @@
+SELECT uuid, boot, commits, topics, logs, producers, cursors, checksum FROM store
