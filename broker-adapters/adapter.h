@@ -72,6 +72,8 @@ typedef struct bus_publication {
 	const char *topic;
 	int32_t partition; /* or BUS_PARTITION_HOME */
 	bus_record record;
+	int64_t timestamp_ms; /* 0: the broker's clock. A copy keeps its original's, where
+			       * the broker takes one; where not, it is 0 to it. */
 	/* out */
 	bus_outcome outcome;
 	int32_t ret_partition; /* where it lies; valid if DURABLE */
@@ -210,10 +212,12 @@ typedef struct bus_adapter_ops {
 	bus_status (*trim)(bus_adapter *adapter, const char *topic, int32_t partition,
 			   int64_t new_start, int timeout_ms, bus_error *err);
 
-	/* A sealed topic takes no record, of nobody: publish answers FAILED and RETRY. When
-	 * the call returns nothing more arrives. Reading goes on. Idempotent; lasts until it
-	 * is opened again, also over a restart. Blocks up to timeout_ms. RETRY: not
-	 * reachable. FATAL: no such topic, refused. */
+	/* A sealed topic takes no event, of nobody: publish answers FAILED and RETRY. When
+	 * the call returns nothing more arrives; until then fillers (core/filler.h) may be
+	 * appended to find that out. Reading goes on. Idempotent; lasts until it is opened
+	 * again, also over a restart. Blocks up to timeout_ms. RETRY: not reachable, or a
+	 * transaction of somebody is still open; then it may be sealed or not, open it or
+	 * call again. FATAL: no such topic, refused. */
 	bus_status (*seal)(bus_adapter *adapter, const char *topic, bool sealed,
 			   int timeout_ms, bus_error *err);
 

@@ -224,6 +224,29 @@ busp_fault_offset(bus_adapter *adapter, const char *topic, int32_t partition,
 					  timeout_ms, ret_offset, err);
 }
 
+static bus_status
+busp_fault_trim(bus_adapter *adapter, const char *topic, int32_t partition,
+		int64_t new_start, int timeout_ms, bus_error *err)
+{
+	busp_fault *self = busp_fault_of(adapter);
+
+	return busp_fault_drops(self, "trim", err) ?
+		       BUS_E_RETRY :
+		       bus_adapter_trim(self->inner, topic, partition, new_start,
+					timeout_ms, err);
+}
+
+static bus_status
+busp_fault_seal(bus_adapter *adapter, const char *topic, bool sealed, int timeout_ms,
+		bus_error *err)
+{
+	busp_fault *self = busp_fault_of(adapter);
+
+	return busp_fault_drops(self, "seal", err) ?
+		       BUS_E_RETRY :
+		       bus_adapter_seal(self->inner, topic, sealed, timeout_ms, err);
+}
+
 static void
 busp_fault_note(bus_adapter *adapter, const bus_position *positions, size_t count)
 {
@@ -244,5 +267,7 @@ const bus_adapter_ops busp_fault_ops = {
 	.stop = busp_fault_stop,
 	.poll = busp_fault_poll,
 	.offset = busp_fault_offset,
+	.trim = busp_fault_trim,
+	.seal = busp_fault_seal,
 	.note = busp_fault_note,
 };

@@ -15,9 +15,9 @@
 /* The broker answers within the request's timeout; the way back is added. */
 #define BUSP_ANSWER_MS 500
 
-static bus_status
-busp_refuse(bus_error *err, rd_kafka_resp_err_t code, const char *what, const char *topic,
-	    const char *text)
+bus_status
+busp_kafka_refuse(bus_error *err, rd_kafka_resp_err_t code, const char *what,
+		  const char *topic, const char *text)
 {
 	return bus_error_set(err, busp_kafka_asking(code), BUSP_ORIGIN, code,
 			     "%s %.250s: %s", what, topic,
@@ -74,7 +74,7 @@ busp_kafka_count(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int timeout_ms,
 	}
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR ?
 		       BUS_OK :
-		       busp_refuse(err, code, "metadata of topic", name, NULL);
+		       busp_kafka_refuse(err, code, "metadata of topic", name, NULL);
 }
 
 bus_status
@@ -90,8 +90,8 @@ busp_kafka_partitions(bus_adapter *adapter, const char *name, int timeout_ms,
 		rd_kafka_topic_t *rkt = rd_kafka_topic_new(self->admin, name, NULL);
 
 		if (rkt == NULL) {
-			return busp_refuse(err, rd_kafka_last_error(), "topic", name,
-					   NULL);
+			return busp_kafka_refuse(err, rd_kafka_last_error(), "topic",
+						 name, NULL);
 		}
 		status = busp_kafka_count(self->admin, rkt,
 					  timeout_ms > 0 ? timeout_ms : 1,
@@ -128,7 +128,7 @@ busp_ask_offset(busp_kafka *self, const char *topic, int32_t partition, int64_t 
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR ?
 		       BUS_OK :
-		       busp_refuse(err, code, "offsets of topic", topic, NULL);
+		       busp_kafka_refuse(err, code, "offsets of topic", topic, NULL);
 }
 
 bus_status
@@ -169,14 +169,8 @@ busp_kafka_offset(bus_adapter *adapter, const char *topic, int32_t partition,
 
 /* ---- topics ---- */
 
-/* An admin request under way. */
-typedef struct busp_request {
-	rd_kafka_AdminOptions_t *options;
-	rd_kafka_queue_t *queue;
-} busp_request;
-
-static busp_request
-busp_request_begin(busp_kafka *self, rd_kafka_admin_op_t op, int64_t deadline_ms)
+busp_request
+busp_kafka_request_begin(busp_kafka *self, rd_kafka_admin_op_t op, int64_t deadline_ms)
 {
 	busp_request request = {
 		.options = rd_kafka_AdminOptions_new(self->admin, op),
@@ -190,9 +184,8 @@ busp_request_begin(busp_kafka *self, rd_kafka_admin_op_t op, int64_t deadline_ms
 	return request;
 }
 
-/* The answer, or NULL; the caller destroys it. */
-static rd_kafka_event_t *
-busp_request_end(busp_request *request, int64_t deadline_ms)
+rd_kafka_event_t *
+busp_kafka_request_end(busp_request *request, int64_t deadline_ms)
 {
 	rd_kafka_event_t *event =
 		rd_kafka_queue_poll(request->queue,
@@ -219,8 +212,8 @@ busp_create_result(const bus_topic_spec *spec, const rd_kafka_event_t *event,
 	size_t count = 0;
 
 	if (event == NULL) {
-		return busp_refuse(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "make topic",
-				   spec->name, NULL);
+		return busp_kafka_refuse(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "make topic",
+					 spec->name, NULL);
 	}
 	const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
 		rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event),
@@ -235,9 +228,10 @@ busp_create_result(const bus_topic_spec *spec, const rd_kafka_event_t *event,
 	if (*ret_made || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
 		return BUS_OK;
 	}
-	return busp_refuse(err, code, "make topic", spec->name,
-			   count == 1 ? rd_kafka_topic_result_error_string(results[0]) :
-					NULL);
+	return busp_kafka_refuse(err, code, "make topic", spec->name,
+				 count == 1 ?
+					 rd_kafka_topic_result_error_string(results[0]) :
+					 NULL);
 }
 
 static bus_status
@@ -256,12 +250,15 @@ busp_create(busp_kafka *self, const bus_topic_spec *spec, int64_t deadline_ms,
 	/* an event is never replaced by a younger one of its key: the log is the truth */
 	(void)rd_kafka_NewTopic_set_config(new_topic, "cleanup.policy", "delete");
 	busp_new_topic_set(new_topic, "retention.ms", spec->retention_ms);
+	busp_new_topic_set(new_topic, "retention.bytes",
+			   spec->retention_bytes > 0 ? spec->retention_bytes : -1);
 	busp_new_topic_set(new_topic, "min.insync.replicas", spec->min_isr);
 	busp_request request =
-		busp_request_begin(self, RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline_ms);
+		busp_kafka_request_begin(self, RD_KAFKA_ADMIN_OP_CREATETOPICS,
+					 deadline_ms);
 
 	rd_kafka_CreateTopics(self->admin, &new_topic, 1, request.options, request.queue);
-	rd_kafka_event_t *event = busp_request_end(&request, deadline_ms);
+	rd_kafka_event_t *event = busp_kafka_request_end(&request, deadline_ms);
 	bus_status status = busp_create_result(spec, event, ret_made, err);
 
 	if (event != NULL) {
@@ -279,6 +276,10 @@ busp_info_config(bus_topic_info *info, const rd_kafka_ConfigEntry_t *entry)
 
 	if (value != NULL && strcmp(name, "retention.ms") == 0) {
 		info->retention_ms = strtoll(value, NULL, 10);
+	} else if (value != NULL && strcmp(name, "retention.bytes") == 0) {
+		int64_t bytes = strtoll(value, NULL, 10);
+
+		info->retention_bytes = bytes > 0 ? bytes : 0; /* Kafka's -1: no limit */
 	} else if (value != NULL && strcmp(name, "min.insync.replicas") == 0) {
 		info->min_isr = (int32_t)strtol(value, NULL, 10);
 	}
@@ -295,8 +296,8 @@ busp_info_resource(bus_topic_info *infos, size_t count,
 		rd_kafka_ConfigResource_configs(resource, &entry_count);
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		return busp_refuse(err, code, "configuration of topic", name,
-				   rd_kafka_ConfigResource_error_string(resource));
+		return busp_kafka_refuse(err, code, "configuration of topic", name,
+					 rd_kafka_ConfigResource_error_string(resource));
 	}
 	for (size_t i = 0; i < count; i++) {
 		for (size_t e = 0; e < entry_count && strcmp(infos[i].name, name) == 0;
@@ -316,8 +317,8 @@ busp_describe_result(bus_topic_info *infos, size_t count, rd_kafka_event_t *even
 						   RD_KAFKA_RESP_ERR__TIMED_OUT;
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		return busp_refuse(err, code, "configuration of topic", infos[0].name,
-				   NULL);
+		return busp_kafka_refuse(err, code, "configuration of topic",
+					 infos[0].name, NULL);
 	}
 	const rd_kafka_ConfigResource_t **resources =
 		rd_kafka_DescribeConfigs_result_resources(
@@ -341,7 +342,8 @@ busp_describe(busp_kafka *self, bus_topic_info *infos, size_t count, int64_t dea
 	rd_kafka_ConfigResource_t **resources =
 		busp_adapter_alloc(count, sizeof(*resources));
 	busp_request request =
-		busp_request_begin(self, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, deadline_ms);
+		busp_kafka_request_begin(self, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
+					 deadline_ms);
 
 	for (size_t i = 0; i < count; i++) {
 		resources[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
@@ -349,7 +351,7 @@ busp_describe(busp_kafka *self, bus_topic_info *infos, size_t count, int64_t dea
 	}
 	rd_kafka_DescribeConfigs(self->admin, resources, count, request.options,
 				 request.queue);
-	rd_kafka_event_t *event = busp_request_end(&request, deadline_ms);
+	rd_kafka_event_t *event = busp_kafka_request_end(&request, deadline_ms);
 	bus_status status = busp_describe_result(infos, count, event, err);
 
 	if (event != NULL) {
@@ -403,7 +405,7 @@ busp_await_topic(busp_kafka *self, const char *name, int64_t deadline_ms,
 		}
 	} while (!ready && busp_remaining_ms(bus_clock_system(), deadline_ms) > 0);
 	rd_kafka_topic_destroy(rkt);
-	return ready ? BUS_OK : busp_refuse(err, code, "topic", name, NULL);
+	return ready ? BUS_OK : busp_kafka_refuse(err, code, "topic", name, NULL);
 }
 
 /* The node that answers may be one that has not heard of the topic yet, though others have. */
@@ -484,7 +486,7 @@ busp_kafka_topic_list(bus_adapter *adapter, const char *prefix, int timeout_ms,
 						     busp_kafka_left(deadline_ms));
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		return busp_refuse(err, code, "list topics", prefix, NULL);
+		return busp_kafka_refuse(err, code, "list topics", prefix, NULL);
 	}
 	bus_topic_info *infos = bus_arena_alloc(arena, ((size_t)metadata->topic_cnt + 1) *
 							       sizeof(*infos));

@@ -115,5 +115,7 @@ const bus_adapter_ops busp_kafka_ops = {
 	.stop = busp_kafka_stop,
 	.poll = busp_kafka_poll,
 	.offset = busp_kafka_offset,
+	.trim = busp_kafka_trim,
+	.seal = busp_kafka_seal,
 	.note = busp_kafka_note,
 };

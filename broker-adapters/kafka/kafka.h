@@ -157,9 +157,36 @@ bus_status busp_kafka_partitions(bus_adapter *adapter, const char *topic, int ti
 bus_status busp_kafka_offset(bus_adapter *adapter, const char *topic, int32_t partition,
 			     bus_offset_at at, int64_t time_ms, int timeout_ms,
 			     int64_t *ret_offset, bus_error *err);
+/* An admin request under way. */
+typedef struct busp_request {
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_queue_t *queue;
+} busp_request;
+
+busp_request busp_kafka_request_begin(busp_kafka *self, rd_kafka_admin_op_t op,
+				      int64_t deadline_ms);
+/* The answer, or NULL; the caller destroys it. */
+rd_kafka_event_t *busp_kafka_request_end(busp_request *request, int64_t deadline_ms);
+/* An error of an answer about a topic, with the library's text or the broker's. */
+bus_status busp_kafka_refuse(bus_error *err, rd_kafka_resp_err_t code, const char *what,
+			     const char *topic, const char *text);
 /* Partitions of a topic as this handle sees it; the handle knows the topic from then on. */
 bus_status busp_kafka_count(rd_kafka_t *rk, rd_kafka_topic_t *rkt, int timeout_ms,
 			    int32_t *ret_count, bus_error *err);
+
+/* ---- sealing.c ---- */
+
+/* Our own word for a refusal that ends when the topic is opened again; RETRY. */
+#define BUSP_KAFKA_SEALED RD_KAFKA_RESP_ERR__READ_ONLY
+
+bus_status busp_kafka_trim(bus_adapter *adapter, const char *topic, int32_t partition,
+			   int64_t new_start, int timeout_ms, bus_error *err);
+bus_status busp_kafka_seal(bus_adapter *adapter, const char *topic, bool sealed,
+			   int timeout_ms, bus_error *err);
+/* Which of the publications that the broker called too large met a seal: their code becomes
+ * BUSP_KAFKA_SEALED. */
+void busp_kafka_tell_sealed(busp_kafka *self, bus_publication *publications, size_t count,
+			    int64_t deadline_ms);
 
 /* ---- producer.c ---- */
 

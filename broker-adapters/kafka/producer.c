@@ -179,8 +179,9 @@ busp_headers(const bus_record *record)
  * left off where there are none: an empty object costs two allocations per event. */
 static rd_kafka_resp_err_t
 busp_produce(busp_producer *producer, const busp_target *target, int32_t partition,
-	     const bus_record *record, void *opaque)
+	     const bus_publication *publication, void *opaque)
 {
+	const bus_record *record = &publication->record;
 	rd_kafka_headers_t *headers =
 		record->header_count > 0 ? busp_headers(record) : NULL;
 	const rd_kafka_vu_t parts[] = {
@@ -192,6 +193,7 @@ busp_produce(busp_producer *producer, const busp_target *target, int32_t partiti
 		{ .vtype = RD_KAFKA_VTYPE_VALUE,
 		  .u.mem = { (void *)(uintptr_t)record->value.data, record->value.len } },
 		{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque },
+		{ .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = publication->timestamp_ms },
 		{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
 	};
 	size_t count = sizeof(parts) / sizeof(parts[0]) - (headers == NULL);
@@ -257,7 +259,7 @@ busp_enqueue(busp_kafka *self, size_t index, int64_t deadline_ms, bus_error *err
 	rd_kafka_resp_err_t code;
 
 	do {
-		code = busp_produce(producer, target, partition, &publication->record,
+		code = busp_produce(producer, target, partition, publication,
 				    busp_opaque(producer->batch, index));
 	} while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
 		 busp_remaining_ms(bus_clock_system(), deadline_ms) > 0 &&
@@ -342,9 +344,12 @@ busp_conclude(const bus_publication *publications, size_t count, bus_status stat
 	if (worst == NULL) {
 		return status;
 	}
-	return bus_error_set(err, status, BUSP_ORIGIN, worst->native_code,
-			     "publish to %.200s: %s", worst->topic,
-			     rd_kafka_err2str((rd_kafka_resp_err_t)worst->native_code));
+	return bus_error_set(
+		err, status, BUSP_ORIGIN, worst->native_code, "publish to %.200s: %s",
+		worst->topic,
+		worst->native_code == BUSP_KAFKA_SEALED ?
+			"the topic is sealed" :
+			rd_kafka_err2str((rd_kafka_resp_err_t)worst->native_code));
 }
 
 bus_status
@@ -376,5 +381,6 @@ busp_kafka_publish(bus_adapter *adapter, bus_publication *publications, size_t c
 	if (rd_kafka_fatal_error(producer->rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		producer->spoiled = true;
 	}
+	busp_kafka_tell_sealed(self, publications, count, deadline_ms);
 	return busp_conclude(publications, count, status, err);
 }

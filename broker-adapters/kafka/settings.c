@@ -49,6 +49,9 @@ static const busp_setting busp_settings[] = {
 	/* writing */
 	{ BUSP_ROLE_PRODUCER, "enable.idempotence", "true", BUSP_FIXED,
 	  "off by default: a retry would repeat and reorder within a partition" },
+	{ BUSP_ROLE_PRODUCER, "enable.gapless.guarantee", "true", BUSP_FIXED,
+	  "false by default: what lies behind a refused batch would be sent on, and be in "
+	  "the log before it when that is sent again" },
 	{ BUSP_ROLE_PRODUCER, "acks", "all", BUSP_FIXED,
 	  "durable means every in-sync replica has it" },
 	{ BUSP_ROLE_PRODUCER, "message.timeout.ms", "300000", BUSP_FIXED,

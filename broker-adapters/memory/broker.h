@@ -31,6 +31,7 @@ typedef struct busp_topic {
 	struct busp_topic *next;
 	bus_topic_info info;
 	busp_log *logs; /* by partition */
+	bool sealed;    /* takes no record */
 } busp_topic;
 
 /* A member of a group, and what it is told next. */

@@ -212,12 +212,19 @@ busp_memory_append(busp_memory *self, bus_publication *publication, bus_error *e
 				     bus_record_bytes(&publication->record),
 				     BUSP_RECORD_BYTES_MAX);
 	}
+	if (topic->sealed) {
+		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0,
+				     "publish to %s: the topic is sealed",
+				     publication->topic);
+	}
 	publication->outcome = BUS_OUTCOME_DURABLE;
 	publication->native_code = 0;
 	publication->ret_partition = partition;
 	publication->ret_offset =
 		busp_mem_log_append(log, &publication->record,
-				    bus_clock_wall_us(self->clock) / 1000);
+				    publication->timestamp_ms > 0 ?
+					    publication->timestamp_ms :
+					    bus_clock_wall_us(self->clock) / 1000);
 	return BUS_OK;
 }
 
@@ -231,9 +238,18 @@ busp_memory_publish(bus_adapter *adapter, bus_publication *publications, size_t 
 	bus_status worst = BUS_OK;
 
 	for (size_t i = 0; i < count; i++) {
+		bus_error mine = BUS_ERROR_INIT;
+		bus_status status = busp_memory_append(self, &publications[i], &mine);
+
+		if (status == BUS_OK) {
+			continue;
+		}
 		publications[i].outcome = BUS_OUTCOME_FAILED;
-		if (busp_memory_append(self, &publications[i], err) != BUS_OK) {
-			worst = BUS_E_FATAL;
+		if (worst != BUS_E_FATAL && worst != status) {
+			worst = status;
+			if (err != NULL) {
+				*err = mine;
+			}
 		}
 	}
 	pthread_cond_broadcast(&busp_changed);
@@ -481,6 +497,55 @@ busp_memory_offset(bus_adapter *adapter, const char *topic, int32_t partition,
 	return BUS_OK;
 }
 
+static bus_status
+busp_log_trim(busp_broker *broker, const char *topic, int32_t partition,
+	      int64_t new_start, bus_error *err)
+{
+	busp_log *log = busp_mem_log_find(broker, topic, partition, err);
+
+	if (log == NULL) {
+		return BUS_E_FATAL;
+	}
+	if (new_start < 0 || new_start > (int64_t)log->count) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+				     "trim %s[%d] at %lld: it has %zu records", topic,
+				     partition, (long long)new_start, log->count);
+	}
+	if ((size_t)new_start > log->start) {
+		log->start = (size_t)new_start;
+	}
+	pthread_cond_broadcast(&busp_changed);
+	return BUS_OK;
+}
+
+static bus_status
+busp_memory_trim(bus_adapter *adapter, const char *topic, int32_t partition,
+		 int64_t new_start, int timeout_ms, bus_error *err)
+{
+	(void)timeout_ms;
+	BUSP_LOCKED;
+
+	return busp_log_trim(busp_memory_of(adapter)->broker, topic, partition, new_start,
+			     err);
+}
+
+static bus_status
+busp_memory_seal(bus_adapter *adapter, const char *topic_name, bool sealed,
+		 int timeout_ms, bus_error *err)
+{
+	(void)timeout_ms;
+	BUSP_LOCKED;
+	busp_topic *topic =
+		busp_mem_topic_find(busp_memory_of(adapter)->broker, topic_name);
+
+	if (topic == NULL) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "no topic %.300s",
+				     topic_name);
+	}
+	topic->sealed = sealed;
+	return BUS_OK;
+}
+
 /* There is no ecosystem to tell. */
 static void
 busp_memory_note(bus_adapter *adapter, const bus_position *positions, size_t count)
@@ -501,21 +566,7 @@ bus_memory_trim(const char *url, const char *topic, int32_t partition, int64_t n
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0, "no broker %s",
 				     url);
 	}
-	busp_log *log = busp_mem_log_find(broker, topic, partition, err);
-
-	if (log == NULL) {
-		return BUS_E_FATAL;
-	}
-	if (new_start < 0 || new_start > (int64_t)log->count) {
-		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
-				     "trim %s[%d] at %lld: it has %zu records", topic,
-				     partition, (long long)new_start, log->count);
-	}
-	if ((size_t)new_start > log->start) {
-		log->start = (size_t)new_start;
-	}
-	pthread_cond_broadcast(&busp_changed);
-	return BUS_OK;
+	return busp_log_trim(broker, topic, partition, new_start, err);
 }
 
 void
@@ -539,5 +590,7 @@ const bus_adapter_ops busp_memory_ops = {
 	.stop = busp_memory_stop,
 	.poll = busp_memory_poll,
 	.offset = busp_memory_offset,
+	.trim = busp_memory_trim,
+	.seal = busp_memory_seal,
 	.note = busp_memory_note,
 };

@@ -14,6 +14,7 @@ typedef struct bus_adapter_fixture {
 	char url[256]; /* of the broker, as the adapter under test takes it */
 	/* Cuts off the start of a partition, as retention does. */
 	void (*trim)(const char *topic, int32_t partition, int64_t new_start);
+	bool own_time; /* timestamps are the broker's, whatever a publication says */
 } bus_adapter_fixture;
 
 extern bus_adapter_fixture bus_fixture;
@@ -44,6 +45,12 @@ extern bus_adapter_fixture bus_fixture;
 	X(stop, "nothing is delivered after stop, and start goes on")                    \
 	X(past_end, "a position past the end is out of range, once per start")           \
 	X(cut_off, "a position that was cut off is out of range, others go on")          \
+	X(trim, "what lies before a new start is cut off, once")                         \
+	X(trim_refused, "a trim past the end or of what is missing is fatal")            \
+	X(seal, "a sealed topic takes nothing of anybody, and is read")                  \
+	X(seal_order, "behind what a seal refused nothing is in the log")                \
+	X(seal_refused, "a topic that is missing cannot be sealed")                      \
+	X(timestamp, "a copy keeps its time, where the broker takes one")                \
 	X(group_one, "one member has all partitions, from the caller's positions")       \
 	X(group_handover, "two members share, and one gets all back")                    \
 	X(group_asked, "what is asked back delivers nothing, and waits for stop")        \

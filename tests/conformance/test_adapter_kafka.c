@@ -288,6 +288,115 @@ case_transactions(void)
 	bus_adapter_close(adapter);
 }
 
+/* ---- a seal and what others do ---- */
+
+/* What a client of another make says about a topic, or its former limit: the tool of the
+ * distribution would be slower. */
+static void
+set_limit(const char *topic, const char *retention, const char *limit)
+{
+	char text[256];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", broker, text, sizeof(text));
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_ConfigResource_t *resource =
+		rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+
+	rd_kafka_ConfigResource_set_config(resource, "retention.ms", retention);
+	if (limit != NULL) {
+		rd_kafka_ConfigResource_set_config(resource, "max.message.bytes", limit);
+	}
+	rd_kafka_AlterConfigs(rk, &resource, 1, NULL, queue);
+	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, BUS_SUITE_MS);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(event);
+	CU_ASSERT_EQUAL(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+	rd_kafka_event_destroy(event);
+	rd_kafka_ConfigResource_destroy(resource);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_destroy(rk);
+}
+
+static void
+case_seal_settings(void)
+{
+	bus_adapter *adapter = bus_suite_open();
+	const char *topic = bus_suite_topic(adapter, 1);
+	bus_arena *arena = bus_arena_create(4096);
+	bus_topic_info *info = NULL;
+	size_t count = 0;
+	char *value = calloc(1, 50000);
+	bus_publication large = { .topic = topic, .record.value = { value, 50000 } };
+
+	set_limit(topic, "7777777", NULL);
+	BUS_SUITE_OK(bus_adapter_seal(adapter, topic, true, 10000, &err));
+	BUS_SUITE_OK(bus_adapter_seal(adapter, topic, false, 10000, &err));
+	BUS_SUITE_OK(bus_adapter_topic_list(adapter, topic, 10000, arena, &info, &count,
+					    &err));
+	CU_ASSERT_EQUAL_FATAL(count, 1);
+	CU_ASSERT_EQUAL(info[0].retention_ms, 7777777);
+	/* a limit of the topic's own is no seal, and a seal would not give it back */
+	set_limit(topic, "7777777", "20000");
+	BUS_SUITE_FATAL(bus_adapter_seal(adapter, topic, true, 10000, &err), "20000");
+	BUS_SUITE_OK(bus_adapter_seal(adapter, topic, false, 10000, &err));
+	BUS_SUITE_FATAL(bus_adapter_publish(adapter, &large, 1, 10000, &err), topic);
+	CU_ASSERT_EQUAL(large.outcome, BUS_OUTCOME_FAILED);
+	free(value);
+	bus_arena_destroy(arena);
+	bus_adapter_close(adapter);
+}
+
+/* A transaction of another producer that is open when the topic is sealed: its end is part of
+ * the log before anything is said to be sealed, and its producer can go on. */
+static void
+case_seal_transaction(void)
+{
+	char text[256];
+	bus_adapter *adapter = bus_suite_open();
+	const char *topic = bus_suite_topic(adapter, 1);
+	const char *value =
+		"a value as large as that of the smallest event, which has more";
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	bus_error open_err = BUS_ERROR_INIT;
+	int64_t end = -1;
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", broker, text, sizeof(text));
+	rd_kafka_conf_set(conf, "transactional.id", topic, text, sizeof(text));
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+
+	CU_ASSERT_PTR_NULL_FATAL(rd_kafka_init_transactions(rk, BUS_SUITE_MS));
+	for (int round = 0; round < 2; round++) {
+		CU_ASSERT_PTR_NULL_FATAL(rd_kafka_begin_transaction(rk));
+		CU_ASSERT_EQUAL(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic),
+						  RD_KAFKA_V_VALUE((void *)(uintptr_t)value,
+								   strlen(value)),
+						  RD_KAFKA_V_END),
+				RD_KAFKA_RESP_ERR_NO_ERROR);
+		rd_kafka_flush(rk, BUS_SUITE_MS);
+		bus_error_reset(&open_err);
+		CU_ASSERT_EQUAL(bus_adapter_seal(adapter, topic, true, 2000, &open_err),
+				BUS_E_RETRY);
+		CU_ASSERT_PTR_NOT_NULL(strstr(open_err.text, "open transaction"));
+		CU_ASSERT_PTR_NULL_FATAL(rd_kafka_commit_transaction(rk, BUS_SUITE_MS));
+		BUS_SUITE_OK(bus_adapter_seal(adapter, topic, true, 10000, &err));
+		BUS_SUITE_OK(bus_adapter_offset(adapter, topic, 0, BUS_OFFSET_LATEST, 0,
+						10000, &end, &err));
+		/* the value and the mark; fillers of the seal */
+		CU_ASSERT(end >= 2 * (round + 1));
+		BUS_SUITE_OK(bus_adapter_seal(adapter, topic, false, 10000, &err));
+	}
+	const bus_position start = { topic, 0, 0 };
+
+	BUS_SUITE_OK(bus_adapter_start(adapter, &start, 1, &err));
+	for (int seen = 0; seen < 2;) {
+		seen += bus_str_is(bus_suite_next(adapter)->record.value, value);
+	}
+	rd_kafka_destroy(rk);
+	bus_adapter_close(adapter);
+}
+
 /* ---- a broker that goes and comes ---- */
 
 typedef struct pumping {
@@ -605,6 +714,10 @@ static const bus_case cases[] = {
 	{ "a log cut off below the position holds the partition", case_cut_while_reading },
 	{ "what a transaction aborted is not delivered, its marks are no loss",
 	  case_transactions },
+	{ "a seal leaves a topic's other settings, and its own limit, alone",
+	  case_seal_settings },
+	{ "a seal waits for open transactions and does not break them",
+	  case_seal_transaction },
 	{ "a broker killed and started again: nothing lost, order kept", case_restart },
 	{ "with nobody there every question is RETRY in time, closing too",
 	  case_unreachable },
