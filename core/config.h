@@ -20,7 +20,18 @@
 	  "Broker: nng+tcp://host:port (the embedded one), kafka://host:port[,...], memory:") \
 	X(BROKER_PROPERTIES, "broker.properties", BUS_CONFIG_TEXT, "",                        \
 	  BUS_CONFIG_SECRET,                                                                  \
-	  "Further librdkafka properties, name=value separated by spaces (security, TLS)")    \
+	  "Further properties, name=value separated by spaces: librdkafka's; the embedded "   \
+	  "broker's token-file and tls-ca-file")                                              \
+	X(BROKER_LISTEN, "broker.listen", BUS_CONFIG_TEXT, "nng+tcp://127.0.0.1:7440",        \
+	  0, "Where `busline broker` listens; off loopback only with a token file")           \
+	X(BROKER_DIRECTORY, "broker.directory", BUS_CONFIG_TEXT, "", 0,                       \
+	  "Where `busline broker` keeps its store; empty: see `busline broker --help`")       \
+	X(BROKER_TOKEN_FILE, "broker.token-file", BUS_CONFIG_TEXT, "", 0,                     \
+	  "File whose content clients of `busline broker` must show")                         \
+	X(BROKER_TLS_FILE, "broker.tls-file", BUS_CONFIG_TEXT, "", 0,                         \
+	  "Certificates and key (PEM) of `busline broker` for nng+tls+tcp://")                \
+	X(BROKER_CONNECTIONS_MAX, "broker.connections-max", BUS_CONFIG_INT, "1024", 0,        \
+	  "Connections to `busline broker`; one more is closed at once")                      \
 	X(DB_URL, "db.url", BUS_CONFIG_TEXT, "postgresql:///busline", BUS_CONFIG_SECRET,      \
 	  "PostgreSQL connection URI or keyword string")                                      \
 	X(DB_ROLE, "db.role", BUS_CONFIG_TEXT, "", 0,                                         \

@@ -24,6 +24,9 @@
 	X(incident_ls)                                                                   \
 	X(sql)                                                                           \
 	X(up)                                                                            \
+	X(broker)                                                                        \
+	X(broker_check)                                                                  \
+	X(broker_status)                                                                 \
 	X(migrate)                                                                       \
 	X(topic)                                                                         \
 	X(topic_ensure)                                                                  \

@@ -447,6 +447,16 @@ busp_check_arguments(const bus_cli *cli, bus_error *err)
 	return BUS_OK;
 }
 
+/* A command that runs may have others below it; it takes no arguments then (a test sees to
+ * that), so the word right behind it says which one is meant. */
+static const bus_cli_command *
+busp_below(const bus_cli_command *command, const char *word)
+{
+	char longer[NAME_MAX_LEN];
+	int fit = snprintf(longer, sizeof(longer), "%s %s", command->name, word);
+	return fit < (int)sizeof(longer) ? bus_cli_command_find(longer) : NULL;
+}
+
 bus_status
 bus_cli_parse(bus_cli *cli, int argc, char **argv, bus_error *err)
 {
@@ -472,6 +482,12 @@ bus_cli_parse(bus_cli *cli, int argc, char **argv, bus_error *err)
 		}
 		cli->command = found;
 		memcpy(path, longer, sizeof(path));
+	}
+	const bus_cli_command *below =
+		at + 1 < argc ? busp_below(cli->command, argv[at + 1]) : NULL;
+	if (below != NULL) {
+		cli->command = below;
+		at++;
 	}
 	busp_parser_init(&parser, cli->command, true);
 	if (busp_run(cli, &parser, argc - at, argv + at, err) != BUS_OK) {
