@@ -232,8 +232,7 @@ read_on(void *arg)
 			take(l, &poll, next);
 		}
 		/* The first reader follows the log and never looks back. */
-		if (me->number > 0 &&
-		    load_chance(&chance) % (status == BUS_OK ? 200 : 4) == 0) {
+		if (me->number > 0 && load_chance(&chance) % 20 == 0) {
 			start_reading(l, adapter, next, &chance, true);
 			atomic_fetch_add(&l->rewinds, 1);
 		}

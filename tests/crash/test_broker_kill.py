@@ -17,7 +17,7 @@ import pytest
 from support.embedded import Embedded
 from support.platform import BINARY, SLOW, wait_for
 
-CYCLES = int(os.environ.get("BUSLINE_TEST_BROKER_CYCLES", "15"))
+CYCLES = int(os.environ.get("BUSLINE_TEST_BROKER_CYCLES", "40"))
 LOAD = BINARY.parent / "tests/crash/broker_load"
 PARTITIONS = 6
 

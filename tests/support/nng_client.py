@@ -229,10 +229,10 @@ class Client(Connection):
         while more:
             answer = self.ask(GROUPS, text(after))
             for _ in range(answer.number("I")):
-                after = answer.text()
-                answer.text()
+                group, topic = answer.text(), answer.text()
+                after = f"{group}\0{topic}"
                 answer.number("Q")
-                members = found.setdefault(after, {})
+                members = found.setdefault(group, {})
                 for _ in range(answer.number("I")):
                     member = answer.number("Q"), answer.text()
                     members[member] = answer.many("i")
