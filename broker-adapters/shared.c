@@ -75,6 +75,12 @@ busp_topic_spec_check(const char *origin, const bus_topic_spec *spec, bus_error 
 				     "topic %s: retention of %lld ms, must be -1 or more",
 				     spec->name, (long long)spec->retention_ms);
 	}
+	if (spec->retention_bytes < 0) {
+		return bus_error_set(err, BUS_E_FATAL, origin, 0,
+				     "topic %s: retention of %lld bytes, must be 0 (no "
+				     "limit) or more",
+				     spec->name, (long long)spec->retention_bytes);
+	}
 	return BUS_OK;
 }
 

@@ -101,6 +101,7 @@ busp_mem_topic_make(busp_broker *broker, const bus_topic_spec *spec)
 		.partitions = spec->partitions,
 		.replication = spec->replication,
 		.retention_ms = spec->retention_ms,
+		.retention_bytes = spec->retention_bytes,
 		.min_isr = spec->min_isr,
 	};
 	snprintf(topic->info.name, sizeof(topic->info.name), "%s", spec->name);

@@ -18,7 +18,7 @@ bus_adapter_case_scheme(void)
 
 	BUS_SUITE_FATAL(bus_adapter_open(&options, &adapter, &err), "amqp");
 	BUS_SUITE_FATAL(bus_adapter_open(&options, &adapter, &err),
-			"kafka, memory, fault");
+			"kafka, nng, memory, fault");
 	CU_ASSERT_PTR_NULL(adapter);
 }
 

@@ -37,6 +37,12 @@ extern bus_adapter_fixture bus_fixture;
 	X(offsets, "a log begins, ends, and was somewhere at a time")                    \
 	X(offsets_refused, "offsets of what is missing are fatal")                       \
 	X(order, "20000 events in one call arrive in order, each once")                  \
+	X(many_small, "many calls of few events: offsets go on by one")                  \
+	X(mixed, "events of all sizes in one call arrive as they were")                  \
+	X(cut_short, "a call cut short says what became of each; order survives it")     \
+	X(writers, "several writers of one partition never share an offset")             \
+	X(read_while_written, "who reads while others write sees each event once")       \
+	X(times, "times of a log never step back, and lead to the first that has them")  \
 	X(start_inside, "reading begins exactly where it was told")                      \
 	X(rewind, "after a rewind nothing fetched before it is delivered")               \
 	X(rewind_some, "a rewind of one partition leaves the others where they were")    \
@@ -55,6 +61,7 @@ extern bus_adapter_fixture bus_fixture;
 	X(group_handover, "two members share, and one gets all back")                    \
 	X(group_asked, "what is asked back delivers nothing, and waits for stop")        \
 	X(group_close, "closing gives partitions up like leaving")                       \
+	X(group_busy, "a member that is busy for a while keeps its share")               \
 	X(group_many, "a member too many is assigned nothing")                           \
 	X(group_refused, "joining twice or reading what is not assigned is fatal")       \
 	X(group_note, "what was noted decides nothing")                                  \
@@ -136,6 +143,7 @@ typedef struct bus_suite_reader {
 	int assignments; /* ASSIGNED so far */
 	int revocations; /* REVOKED and LOST so far */
 	int holds;       /* OUT_OF_RANGE so far */
+	int damages;     /* DAMAGED so far */
 	bus_position hold;
 	int wrong; /* deliveries that broke the contract */
 } bus_suite_reader;

@@ -199,7 +199,8 @@ bus_suite_reader_poll(bus_suite_reader *reader, int timeout_ms)
 	case BUS_POLL_DAMAGED:
 		CU_ASSERT_EQUAL_FATAL(poll.partition_count, 1);
 		reader->hold = poll.partitions[0];
-		reader->holds++;
+		reader->holds += poll.kind == BUS_POLL_OUT_OF_RANGE;
+		reader->damages += poll.kind == BUS_POLL_DAMAGED;
 		break;
 	}
 	return 0;
