@@ -32,6 +32,10 @@
 	  "Certificates and key (PEM) of `busline broker` for nng+tls+tcp://")                \
 	X(BROKER_CONNECTIONS_MAX, "broker.connections-max", BUS_CONFIG_INT, "1024", 0,        \
 	  "Connections to `busline broker`; one more is closed at once")                      \
+	X(BROKER_MOVED_PROPERTIES, "broker.moved-properties", BUS_CONFIG_TEXT, "",            \
+	  BUS_CONFIG_SECRET,                                                                  \
+	  "The same for a broker that is not that of broker.url: the one the bus has moved "  \
+	  "to; empty: broker.properties if its kind is the same")                             \
 	X(DB_URL, "db.url", BUS_CONFIG_TEXT, "postgresql:///busline", BUS_CONFIG_SECRET,      \
 	  "PostgreSQL connection URI or keyword string")                                      \
 	X(DB_ROLE, "db.role", BUS_CONFIG_TEXT, "", 0,                                         \

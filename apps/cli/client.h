@@ -8,6 +8,7 @@
 
 #include "apps/cli/cli.h"
 #include "broker-adapters/adapter.h"
+#include "sql/broker_move.h"
 #include "sql/store.h"
 
 /* Longest wait for one answer of the broker's administration. */
@@ -17,7 +18,15 @@
 
 /* Connected, in this role unless db.role names another; new. */
 bus_exit bus_cli_store(const bus_cli *cli, const char *role, bus_store **ret_store);
-/* New. */
+/* Where the bus is: broker.url, followed through its moves if a database is configured; one that
+ * is given as a flag is taken as it is. False: the database does not answer, it is broker.url as
+ * it is; the second says so. */
+bool bus_cli_locate(const bus_cli *cli, char ret_url[BUS_BROKER_URL_MAX], bus_error *err);
+void bus_cli_locate_or_say(const bus_cli *cli, char ret_url[BUS_BROKER_URL_MAX]);
+/* An adapter of that place; new. */
+bus_exit bus_cli_adapter_at(const bus_cli *cli, const char *url,
+			    bus_adapter **ret_adapter);
+/* Both. */
 bus_exit bus_cli_adapter(const bus_cli *cli, bus_adapter **ret_adapter);
 /* A query of sql/queries as the auditor, over a connection of its own. */
 bus_exit bus_cli_read(const bus_cli *cli, const char *query, const bus_str *params,

@@ -186,15 +186,27 @@ busp_check_broker(busp_doctor *doctor)
 	bus_service service = { .config = doctor->cli->config,
 				.clock = doctor->cli->clock,
 				.role = "doctor" };
-	if (bus_service_adapter(&service, &doctor->adapter, &err) != BUS_OK ||
+	char url[BUS_BROKER_URL_MAX];
+	bus_error unknown =
+		BUS_ERROR_INIT; /* that PostgreSQL is away is said elsewhere */
+	bool located = bus_cli_locate(doctor->cli, url, &unknown);
+	if (bus_service_adapter(&service, url, &doctor->adapter, &err) != BUS_OK ||
 	    bus_adapter_topic_list(doctor->adapter, "busline.", BUS_CLI_BROKER_MS,
 				   doctor->cli->arena, &topics, &count, &err) != BUS_OK) {
 		busp_found(doctor, "broker", BUSP_FAIL,
 			   "is it up, and --broker-url right?", "%s", err.text);
 		return false;
 	}
-	busp_found(doctor, "broker", BUSP_OK, NULL, "reachable at %s",
-		   bus_config_text(doctor->cli->config, BUS_CONF_BROKER_URL));
+	const char *configured =
+		bus_config_text(doctor->cli->config, BUS_CONF_BROKER_URL);
+	if (located && strcmp(url, configured) != 0) {
+		busp_found(doctor, "broker", BUSP_WARN,
+			   "set --broker-url (BUSLINE_BROKER_URL) to where it is",
+			   "reachable at %s, where the bus has moved to from %s", url,
+			   configured);
+	} else {
+		busp_found(doctor, "broker", BUSP_OK, NULL, "reachable at %s", url);
+	}
 	for (const bus_family *row = bus_families(); row->name != NULL; row++) {
 		const bus_topic_info *info = busp_topic_info(topics, count, row->topic);
 		busp_check_topic(doctor, row->topic, info);

@@ -13,6 +13,7 @@
 
 #include "apps/cli/publisher.h"
 #include "apps/cli/verdict.h"
+#include "workers/engine/service.h"
 
 #define ARENA_CHUNK_BYTES (1u << 20)
 #define TYPES_MAX 128
@@ -37,7 +38,9 @@ bus_cli_publisher_create(const bus_cli *cli, bool validate,
 		return bus_cli_fail_error(&err);
 	}
 	publisher->applied = strcmp(bus_cli_text(cli, "wait"), "applied") == 0;
-	bus_exit code = bus_cli_adapter(cli, &publisher->adapter);
+	bus_cli_locate_or_say(cli, publisher->url);
+	publisher->located_ms = bus_clock_mono_ms(cli->clock);
+	bus_exit code = bus_cli_adapter_at(cli, publisher->url, &publisher->adapter);
 	if (code == BUS_EXIT_OK) {
 		*ret_publisher = publisher;
 		publisher = NULL;
@@ -350,6 +353,32 @@ busp_say_unsent(const bus_cli_publisher *publisher, const bus_error *err)
 			    BUS_STR_ARG(id), err->text);
 }
 
+/* What could not be published may be wanted at another place. */
+static bus_exit
+busp_follow(bus_cli_publisher *publisher)
+{
+	const bus_cli *cli = publisher->cli;
+	char url[BUS_BROKER_URL_MAX];
+	bus_adapter *adapter = NULL;
+	int64_t now_ms = bus_clock_mono_ms(cli->clock);
+	if (now_ms - publisher->located_ms < BUS_PLACE_LOOK_MS) {
+		return BUS_EXIT_OK;
+	}
+	publisher->located_ms = now_ms;
+	bus_error ignored = BUS_ERROR_INIT;
+	if (!bus_cli_locate(cli, url, &ignored) || strcmp(url, publisher->url) == 0) {
+		return BUS_EXIT_OK;
+	}
+	bus_exit code = bus_cli_adapter_at(cli, url, &adapter);
+	if (code == BUS_EXIT_OK) {
+		bus_cli_note(cli, "the bus has moved to %s", url);
+		bus_adapter_close(publisher->adapter);
+		publisher->adapter = adapter;
+		snprintf(publisher->url, sizeof(publisher->url), "%s", url);
+	}
+	return code;
+}
+
 static bus_exit
 busp_send(bus_cli_publisher *publisher)
 {
@@ -384,6 +413,10 @@ busp_send(bus_cli_publisher *publisher)
 		}
 		if (status != BUS_OK) {
 			bus_cli_pause(RETRY_PAUSE_MS);
+			bus_exit code = busp_follow(publisher);
+			if (code != BUS_EXIT_OK) {
+				return code;
+			}
 		}
 	}
 }

@@ -24,7 +24,9 @@ typedef struct bus_cli_sent {
 
 typedef struct bus_cli_publisher {
 	const bus_cli *cli;
-	bus_adapter *adapter;
+	char url[BUS_BROKER_URL_MAX]; /* where the bus is */
+	bus_adapter *adapter;         /* there */
+	int64_t located_ms;
 	bus_registry *registry; /* NULL: nothing is checked */
 	bool applied;           /* verdicts are waited for */
 	bus_store *store;       /* connected with the first batch that is waited for */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/filler.h"
 #include "core/json.h"
 #include "core/partition.h"
 
@@ -48,7 +49,7 @@ lane_of(const busp_batch_context *context, int32_t partition)
 }
 
 /* Takes the deliveries that are ours and new; what lies before the lane's offset was
- * delivered again and is done. */
+ * delivered again and is done. Fillers move the position and are nothing else. */
 static void
 take(batch *b, const bus_delivery *deliveries, size_t count)
 {
@@ -70,6 +71,9 @@ take(batch *b, const bus_delivery *deliveries, size_t count)
 		}
 		lane->touched = true;
 		lane->next_offset = deliveries[i].offset + 1;
+		if (bus_is_filler(&deliveries[i].record)) {
+			continue;
+		}
 		b->items[b->count++] = (item){
 			.delivery = &deliveries[i],
 			.lane = lane,

@@ -35,7 +35,8 @@ typedef struct sent {
 typedef struct engine {
 	const bus_worker *worker;
 	const bus_service *service;
-	bus_adapter *adapter;
+	bus_place place;
+	bus_adapter *adapter; /* of that place */
 	bus_store *store;
 	bus_registry *registry;
 	bus_folder *folder;
@@ -577,12 +578,51 @@ give_up(engine *e)
 	drop_lanes(e);
 }
 
+/* Looks where the bus is now; if it has moved, opens an adapter there instead of this one. The
+ * positions in PostgreSQL are as true there as here. */
+static bus_status
+follow(engine *e, bool *ret_moved, bus_error *err)
+{
+	bus_status status =
+		bus_service_locate(e->service, e->store, &e->place, ret_moved, err);
+	if (status != BUS_OK || !*ret_moved) {
+		return status;
+	}
+	give_up(e);
+	bus_adapter_leave(e->adapter);
+	bus_adapter_close(e->adapter);
+	e->adapter = NULL;
+	return bus_service_adapter(e->service, e->place.url, &e->adapter, err);
+}
+
+/* While the broker is out of reach: perhaps the bus is at another one. */
+static bus_status
+follow_if_connected(engine *e, bool *ret_moved, bus_error *err)
+{
+	bus_error mine = BUS_ERROR_INIT;
+	*ret_moved = false;
+	if (!bus_store_connected(e->store) || bus_store_in_flight(e->store) > 0) {
+		return BUS_OK; /* the next unit or read finds that out */
+	}
+	bus_status status = follow(e, ret_moved, &mine);
+	if (status == BUS_E_FATAL) {
+		*err = mine;
+		return status;
+	}
+	if (status != BUS_OK) {
+		bus_log_error(BUS_LOG_WARN, "not known where the bus is", &mine);
+		bus_store_disconnect(e->store);
+	}
+	return BUS_OK;
+}
+
 static bus_status
 join(engine *e, bus_error *err)
 {
 	bus_backoff backoff = { .base_ms = 100,
 				.cap_ms = 5000,
 				.seed = (uint64_t)getpid() };
+	bool moved = false;
 	while (!stopping(e)) {
 		bus_error_reset(err);
 		bus_status status =
@@ -597,6 +637,11 @@ join(engine *e, bus_error *err)
 		}
 		bus_log_error(BUS_LOG_WARN, "broker not reachable, trying again", err);
 		bus_service_pause(e->service, bus_backoff_next_ms(&backoff));
+		bus_error_reset(err);
+		status = follow_if_connected(e, &moved, err);
+		if (status != BUS_OK) {
+			return status;
+		}
 	}
 	return BUS_OK;
 }
@@ -636,17 +681,27 @@ turn(engine *e, bus_error *err)
 	};
 	bus_poll poll;
 	bus_status status = bus_adapter_poll(e->adapter, &limit, &poll, err);
+	bool moved = false;
 	if (status == BUS_E_RETRY) {
 		bus_log_error(BUS_LOG_WARN, "broker not reachable", err);
 		bus_service_pause(e->service, IDLE_POLL_MS);
-		return BUS_OK;
+		bus_error_reset(err);
+		status = follow_if_connected(e, &moved, err);
+		return status == BUS_OK && moved ? join(e, err) : status;
 	}
 	if (status != BUS_OK) {
 		return status;
 	}
+	bool idle = poll.kind == BUS_POLL_DELIVERIES && poll.count == 0;
 	status = handle(e, &poll, err);
 	if (status == BUS_OK) {
 		status = look_at_held(e, err);
+	}
+	if (status == BUS_OK && idle) {
+		status = follow(e, &moved, err);
+	}
+	if (status == BUS_OK && moved) {
+		return join(e, err);
 	}
 	if (status != BUS_OK && err->status != BUS_E_FATAL && !stopping(e)) {
 		bus_error cause = *err;
@@ -668,17 +723,13 @@ open_engine(engine *e, bus_error *err)
 	if (status != BUS_OK) {
 		return status;
 	}
-	status = bus_service_adapter(e->service, &e->adapter, err);
-	if (status != BUS_OK) {
-		return status;
-	}
 	e->store = bus_service_store(e->service, "busline_worker");
 	e->hasher = bus_hasher_create();
 	e->arena = bus_arena_create(1u << 20);
 	if (e->store == NULL || e->hasher == NULL || e->arena == NULL) {
 		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");
 	}
-	return bus_service_connect(e->service, e->store, err);
+	return bus_service_open(e->service, e->store, &e->place, &e->adapter, err);
 }
 
 static bus_status

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -52,8 +53,50 @@ bus_service_pause(const bus_service *service, int64_t wait_ms)
 }
 
 bus_status
-bus_service_adapter(const bus_service *service, bus_adapter **ret_adapter, bus_error *err)
+bus_service_locate(const bus_service *service, bus_store *store, bus_place *place,
+		   bool *ret_moved, bus_error *err)
 {
+	int64_t now_ms = bus_clock_mono_ms(service->clock);
+	*ret_moved = false;
+	if (place->url[0] != '\0' && now_ms - place->looked_ms < BUS_PLACE_LOOK_MS) {
+		return BUS_OK;
+	}
+	char url[BUS_BROKER_URL_MAX] = "";
+	bus_status status = bus_store_broker_url(
+		store, bus_config_text(service->config, BUS_CONF_BROKER_URL), url, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	*ret_moved = place->url[0] != '\0' && strcmp(place->url, url) != 0;
+	place->looked_ms = now_ms;
+	snprintf(place->url, sizeof(place->url), "%s", url);
+	if (*ret_moved) {
+		BUS_LOG(BUS_LOG_INFO, "the bus has moved to another broker, following",
+			BUS_LOG_S("url", bus_str_from(url)));
+	}
+	return BUS_OK;
+}
+
+static const char *
+properties_at(const bus_service *service, const char *url)
+{
+	const char *configured = bus_config_text(service->config, BUS_CONF_BROKER_URL);
+	const char *mine = bus_config_text(service->config, BUS_CONF_BROKER_PROPERTIES);
+	const char *moved =
+		bus_config_text(service->config, BUS_CONF_BROKER_MOVED_PROPERTIES);
+	size_t scheme = strcspn(configured, ":");
+	if (strcmp(url, configured) == 0) {
+		return mine;
+	}
+	bool alike = strncmp(url, configured, scheme + 1) == 0;
+	return moved[0] != '\0' || !alike ? moved : mine;
+}
+
+bus_status
+bus_service_adapter(const bus_service *service, const char *url,
+		    bus_adapter **ret_adapter, bus_error *err)
+{
+	url = url != NULL ? url : bus_config_text(service->config, BUS_CONF_BROKER_URL);
 	char client_id[96];
 	snprintf(client_id, sizeof(client_id), "busline %s", service->role);
 	for (char *c = client_id; *c != '\0'; c++) {
@@ -62,8 +105,8 @@ bus_service_adapter(const bus_service *service, bus_adapter **ret_adapter, bus_e
 		}
 	}
 	bus_adapter_options options = {
-		.url = bus_config_text(service->config, BUS_CONF_BROKER_URL),
-		.properties = bus_config_text(service->config, BUS_CONF_BROKER_PROPERTIES),
+		.url = url,
+		.properties = properties_at(service, url),
 		.client_id = client_id,
 		.session_ms = bus_config_int(service->config, BUS_CONF_WORKER_SESSION_MS),
 		.clock = service->clock,
@@ -107,5 +150,27 @@ bus_service_connect(const bus_service *service, bus_store *store, bus_error *err
 			return status;
 		}
 		bus_log_error(BUS_LOG_WARN, "PostgreSQL not reachable, trying again", err);
+	}
+}
+
+bus_status
+bus_service_open(const bus_service *service, bus_store *store, bus_place *place,
+		 bus_adapter **ret_adapter, bus_error *err)
+{
+	bool moved = false;
+	for (;;) {
+		bus_status status = bus_service_connect(service, store, err);
+		if (status == BUS_OK) {
+			status = bus_service_locate(service, store, place, &moved, err);
+		}
+		if (status == BUS_OK) {
+			return bus_service_adapter(service, place->url, ret_adapter, err);
+		}
+		if (status == BUS_E_FATAL || *service->stop) {
+			return status;
+		}
+		bus_log_error(BUS_LOG_WARN, "not known where the bus is, trying again",
+			      err);
+		bus_store_disconnect(store);
 	}
 }

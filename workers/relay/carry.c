@@ -94,6 +94,15 @@ busp_relay_due_ms(const busp_relay *relay)
 	return due_ms;
 }
 
+void
+busp_relay_hurry(busp_relay *relay)
+{
+	for (size_t i = 0; i < relay->stream_count; i++) {
+		relay->streams[i].due_ms = busp_relay_now(relay);
+		relay->streams[i].backoff.attempt = 1;
+	}
+}
+
 static void
 hold(busp_relay *relay, busp_relay_stream *stream)
 {

@@ -242,6 +242,31 @@ meanwhile(busp_relay *relay, bus_error *err)
 	return status;
 }
 
+/* Publishes where the bus is, if it has moved. Nothing is on its way now. */
+static bus_status
+follow(busp_relay *relay, bus_error *err)
+{
+	bool moved = false;
+	if (relay->followed == NULL) {
+		return BUS_OK;
+	}
+	bus_status status = bus_service_locate(relay->service, relay->store,
+					       &relay->place, &moved, err);
+	if (status != BUS_OK || !moved) {
+		return status;
+	}
+	bus_adapter *adapter = NULL;
+	status = bus_service_adapter(relay->service, relay->place.url, &adapter, err);
+	if (status != BUS_OK) {
+		return status;
+	}
+	busp_publisher_use(&relay->publisher, adapter);
+	bus_adapter_close(relay->followed);
+	relay->followed = adapter;
+	busp_relay_hurry(relay);
+	return BUS_OK;
+}
+
 /* One turn. Nothing is on its way when it ends. */
 static bus_status
 turn(busp_relay *relay, bus_error *err)
@@ -251,7 +276,10 @@ turn(busp_relay *relay, bus_error *err)
 	if (status != BUS_OK || relay->epoch == 0) {
 		return status;
 	}
-	status = busp_relay_read(relay, err);
+	status = follow(relay, err);
+	if (status == BUS_OK) {
+		status = busp_relay_read(relay, err);
+	}
 	if (status == BUS_OK) {
 		status = busp_relay_send(relay, err);
 	}
@@ -374,8 +402,9 @@ serve(busp_relay *relay, bus_error *err)
 	return status;
 }
 
-bus_status
-bus_relay_serve(const bus_service *service, bus_adapter *adapter, bus_error *err)
+/* adapter: NULL: one that follows the bus. */
+static bus_status
+run(const bus_service *service, bus_adapter *adapter, bus_error *err)
 {
 	busp_relay relay = { .service = service };
 	bus_status status = configure(&relay, err);
@@ -389,13 +418,19 @@ bus_relay_serve(const bus_service *service, bus_adapter *adapter, bus_error *err
 	if (relay.arena == NULL || relay.sent.arena == NULL || relay.next.arena == NULL ||
 	    relay.store == NULL) {
 		status = bus_error_set(err, BUS_E_FATAL, "relay", 0, "out of memory");
-	} else {
+	} else if (adapter == NULL) {
+		status = bus_service_open(service, relay.store, &relay.place,
+					  &relay.followed, err);
+		adapter = relay.followed;
+	}
+	if (status == BUS_OK) {
 		status = busp_publisher_start(&relay.publisher, adapter, err);
 	}
 	if (status == BUS_OK) {
 		status = serve(&relay, err);
 		busp_publisher_stop(&relay.publisher);
 	}
+	bus_adapter_close(relay.followed);
 	bus_store_destroy(relay.store);
 	bus_arena_destroy(relay.next.arena);
 	bus_arena_destroy(relay.sent.arena);
@@ -405,14 +440,14 @@ bus_relay_serve(const bus_service *service, bus_adapter *adapter, bus_error *err
 }
 
 bus_status
+bus_relay_serve(const bus_service *service, bus_adapter *adapter, bus_error *err)
+{
+	return run(service, adapter, err);
+}
+
+bus_status
 bus_relay_run(const bus_service *service, bus_error *err)
 {
-	bus_adapter *adapter = NULL;
-	bus_status status = bus_service_adapter(service, &adapter, err);
-	if (status != BUS_OK) {
-		return status;
-	}
-	status = bus_relay_serve(service, adapter, err);
-	bus_adapter_close(adapter);
-	return status;
+	bus_status status = run(service, NULL, err);
+	return *service->stop != 0 && status != BUS_E_FATAL ? BUS_OK : status;
 }

@@ -69,6 +69,15 @@ publisher_idle(busp_publisher *publisher)
 }
 
 void
+busp_publisher_use(busp_publisher *publisher, bus_adapter *adapter)
+{
+	pthread_mutex_lock(&publisher->lock);
+	assert(!publisher->busy);
+	publisher->adapter = adapter;
+	pthread_mutex_unlock(&publisher->lock);
+}
+
+void
 busp_publisher_stop(busp_publisher *publisher)
 {
 	pthread_mutex_lock(&publisher->lock);

@@ -27,6 +27,9 @@ typedef struct busp_publisher {
 /* From here to the end the adapter is the thread's. FATAL: no thread to be had. */
 BUS_MUST_CHECK bus_status busp_publisher_start(busp_publisher *publisher,
 					       bus_adapter *adapter, bus_error *err);
+/* From the next batch on it is this adapter; the other one is the caller's again. Nothing may be
+ * on its way. */
+void busp_publisher_use(busp_publisher *publisher, bus_adapter *adapter);
 /* Waits for a batch under way. */
 void busp_publisher_stop(busp_publisher *publisher);
 

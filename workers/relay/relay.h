@@ -43,6 +43,8 @@ typedef struct busp_batch {
 typedef struct busp_relay {
 	const bus_service *service;
 	busp_publisher publisher;
+	bus_place place;
+	bus_adapter *followed; /* of that place; NULL: the adapter is a caller's */
 	bus_store *store;
 	bus_arena *arena; /* of one turn */
 
@@ -102,6 +104,8 @@ BUS_MUST_CHECK bus_status busp_relay_settle(busp_relay *relay, bus_error *err);
 /* Drops what was read and not sent. */
 void busp_relay_drop(busp_relay *relay);
 
+/* Held streams are tried at once: what was in their way may be gone. */
+void busp_relay_hurry(busp_relay *relay);
 /* When the first held stream is due; INT64_MAX if none is held. */
 int64_t busp_relay_due_ms(const busp_relay *relay);
 
