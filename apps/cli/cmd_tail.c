@@ -426,13 +426,18 @@ busp_take(busp_tail *tail, const bus_delivery *delivery)
 	bus_event_fini(&event);
 }
 
+/* The partition delivers nothing more; the others go on. */
 static void
-busp_out_of_range(busp_tail *tail, const bus_position *position)
+busp_ended(busp_tail *tail, bus_poll_kind why, const bus_position *position)
 {
 	busp_part *part = busp_part_of(tail, position->topic, position->partition);
-	bus_cli_fail(BUS_EXIT_OK, NULL, "read from `-o start`",
-		     "%s-%d@%lld: is not in the log", position->topic,
-		     position->partition, (long long)position->offset);
+	bool damaged = why == BUS_POLL_DAMAGED;
+	bus_cli_fail(BUS_EXIT_OK, NULL,
+		     damaged ? "see `busline broker check`, or read from behind it" :
+			       "read from `-o start`",
+		     "%s-%d@%lld: %s", position->topic, position->partition,
+		     (long long)position->offset,
+		     damaged ? "is damaged and cannot be read" : "is not in the log");
 	if (part != NULL) {
 		busp_done(tail, part);
 	}
@@ -462,8 +467,9 @@ busp_read(busp_tail *tail)
 		    (status != BUS_E_RETRY || (idle && !tail->follow))) {
 			return bus_cli_fail_error(&err);
 		}
-		if (status == BUS_OK && poll.kind == BUS_POLL_OUT_OF_RANGE) {
-			busp_out_of_range(tail, &poll.partitions[0]);
+		if (status == BUS_OK && (poll.kind == BUS_POLL_OUT_OF_RANGE ||
+					 poll.kind == BUS_POLL_DAMAGED)) {
+			busp_ended(tail, poll.kind, &poll.partitions[0]);
 		}
 		for (size_t i = 0; status == BUS_OK && i < poll.count; i++) {
 			busp_take(tail, &poll.deliveries[i]);

@@ -19,7 +19,7 @@
 
 typedef struct busp_lane {
 	bus_stream stream; /* expected by the next unit */
-	bool held;         /* its log does not have its position: an incident is open */
+	bool held;         /* its position cannot be read: an incident is open */
 	/* Offsets that are missing before these were met: once, and again after a rewind.
 	 * 0 is never the end of a gap. */
 	int64_t gap_suspect;

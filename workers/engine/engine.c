@@ -14,6 +14,7 @@
 #include "core/crash.h"
 #include "core/log.h"
 #include "workers/engine/batch.h"
+#include "workers/engine/hold.h"
 #include "workers/engine/service.h"
 
 /* Waiting with nothing to do: how soon a stop is seen that came without a signal. */
@@ -479,39 +480,19 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 /* ---- held partitions ---- */
 
 static bus_status
-on_out_of_range(engine *e, const bus_poll *poll, bus_error *err)
+on_held(engine *e, const bus_poll *poll, bus_error *err)
 {
 	bus_status status = await_all(e, err);
 	if (status != BUS_OK) {
 		return status;
 	}
-	int32_t partition = poll->partitions[0].partition;
 	for (size_t i = 0; i < e->lane_count; i++) {
 		busp_lane *lane = &e->lanes[i];
-		if (lane->stream.partition != partition) {
-			continue;
+		if (lane->stream.partition == poll->partitions[0].partition) {
+			lane->held = true;
+			return busp_hold_tell(e->store, e->worker->topic, &lane->stream,
+					      poll->kind, err);
 		}
-		lane->held = true;
-		char detail[BUSP_DETAIL_MAX];
-		snprintf(detail, sizeof(detail),
-			 "%s/%d: the stored position %" PRId64
-			 " is not in the log any more (cut "
-			 "off by retention, truncated, or the topic was made anew); the "
-			 "partition holds and nothing is skipped; restore the log, or move "
-			 "the position with busline.position_move()",
-			 e->worker->topic, partition, lane->stream.next_offset);
-		BUS_LOG(BUS_LOG_ERROR, "partition held: its position is not in the log",
-			BUS_LOG_S("detail", bus_str_from(detail)),
-			BUS_LOG_I("partition", partition),
-			BUS_LOG_I("offset", lane->stream.next_offset));
-		bus_incident incident = {
-			.kind = "out-of-range",
-			.topic = e->worker->topic,
-			.partition = partition,
-			.offset = lane->stream.next_offset,
-			.detail = bus_str_from(detail),
-		};
-		return bus_store_incident(e->store, &incident, err);
 	}
 	return BUS_OK;
 }
@@ -662,7 +643,7 @@ handle(engine *e, const bus_poll *poll, bus_error *err)
 		return BUS_OK;
 	case BUS_POLL_OUT_OF_RANGE:
 	case BUS_POLL_DAMAGED:
-		return on_out_of_range(e, poll, err);
+		return on_held(e, poll, err);
 	}
 	return BUS_OK;
 }

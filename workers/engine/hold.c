@@ -1,0 +1,55 @@
+/*
+ * hold.c - why a partition holds, and what can be done about it
+ */
+#include "workers/engine/hold.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/log.h"
+#include "workers/engine/batch.h"
+
+typedef struct hold_reason {
+	const char *kind; /* of the incident */
+	const char *message;
+	const char *detail; /* follows "topic/partition: the stored position N" */
+} hold_reason;
+
+static const hold_reason out_of_range = {
+	.kind = "out-of-range",
+	.message = "partition held: its position is not in the log",
+	.detail =
+		"is not in the log any more (cut off by retention, truncated, or the topic "
+		"was made anew); the partition holds and nothing is skipped; restore the "
+		"log, or move the position with busline.position_move()",
+};
+
+static const hold_reason damaged = {
+	.kind = "damaged",
+	.message = "partition held: the record at its position cannot be read",
+	.detail = "is in the log and cannot be read; the partition holds and nothing is "
+		  "skipped; see what else is damaged (embedded broker: `busline broker "
+		  "check`), then restore the log, or give the record up and move the "
+		  "position with busline.position_move()",
+};
+
+bus_status
+busp_hold_tell(bus_store *store, const char *topic, const bus_stream *stream,
+	       bus_poll_kind why, bus_error *err)
+{
+	const hold_reason *reason = why == BUS_POLL_DAMAGED ? &damaged : &out_of_range;
+	char detail[BUSP_DETAIL_MAX];
+	snprintf(detail, sizeof(detail), "%s/%d: the stored position %" PRId64 " %s",
+		 topic, stream->partition, stream->next_offset, reason->detail);
+	BUS_LOG(BUS_LOG_ERROR, reason->message, BUS_LOG_S("detail", bus_str_from(detail)),
+		BUS_LOG_I("partition", stream->partition),
+		BUS_LOG_I("offset", stream->next_offset));
+	bus_incident incident = {
+		.kind = reason->kind,
+		.topic = topic,
+		.partition = stream->partition,
+		.offset = stream->next_offset,
+		.detail = bus_str_from(detail),
+	};
+	return bus_store_incident(store, &incident, err);
+}

@@ -1,0 +1,21 @@
+/*
+ * hold.h - a partition that stands still until somebody decides
+ */
+#ifndef BUS_ENGINE_HOLD_H
+#define BUS_ENGINE_HOLD_H
+
+#include "broker-adapters/adapter.h"
+#include "sql/store.h"
+
+/**
+ * busp_hold_tell - says why a partition holds: a line in the log and an incident
+ *
+ * @why: BUS_POLL_OUT_OF_RANGE or BUS_POLL_DAMAGED
+ *
+ * Errors: those of bus_store_incident().
+ */
+BUS_MUST_CHECK bus_status busp_hold_tell(bus_store *store, const char *topic,
+					 const bus_stream *stream, bus_poll_kind why,
+					 bus_error *err);
+
+#endif
