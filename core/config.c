@@ -104,7 +104,9 @@ busp_forget(char *text)
 static int64_t
 busp_least(bus_config_key key)
 {
-	return key == BUS_CONF_TOPIC_RETENTION_MS ? -1 : 1;
+	return key == BUS_CONF_TOPIC_RETENTION_MS    ? -1 :
+	       key == BUS_CONF_TOPIC_RETENTION_BYTES ? 0 :
+						       1;
 }
 
 static bus_status

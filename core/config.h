@@ -66,6 +66,8 @@
 	  "Replicas of a topic when it is made; 3 beyond one machine")                        \
 	X(TOPIC_RETENTION_MS, "topic.retention-ms", BUS_CONFIG_INT, "-1", 0,                  \
 	  "Least retention of a topic, -1 for ever: the window that can be replayed")         \
+	X(TOPIC_RETENTION_BYTES, "topic.retention-bytes", BUS_CONFIG_INT, "0", 0,             \
+	  "Least room of a partition in a topic, 0 for no limit; what is older goes first")   \
 	X(TOPIC_MIN_ISR, "topic.min-isr", BUS_CONFIG_INT, "1", 0,                             \
 	  "Least in-sync replicas that acknowledge; 2 with three replicas")                   \
 	X(LOG_LEVEL, "log.level", BUS_CONFIG_TEXT, "info", 0,                                 \

@@ -94,11 +94,12 @@ static const bus_cli_column topic_columns[] = {
 	{ "partitions", .cell = BUS_CLI_CELL_NUMBER },
 	{ "replication", .cell = BUS_CLI_CELL_NUMBER },
 	{ "retention_ms", .cell = BUS_CLI_CELL_NUMBER },
+	{ "retention_bytes", .cell = BUS_CLI_CELL_NUMBER },
 	{ "min_isr", .cell = BUS_CLI_CELL_NUMBER },
 	{ "status", .cell = BUS_CLI_CELL_TEXT },
 	{ "detail", .cell = BUS_CLI_CELL_TEXT },
 };
-#define TOPIC_LS_COLUMNS 5
+#define TOPIC_LS_COLUMNS 6
 
 bool
 bus_cli_topic_differences(const bus_topic_spec *spec, const bus_topic_info *info,
@@ -120,6 +121,16 @@ bus_cli_topic_differences(const bus_topic_spec *spec, const bus_topic_info *info
 			"keeps events for %lld ms, the replay window is %lld (-1: for ever): "
 			"raise retention.ms of the topic. ",
 			(long long)info->retention_ms, (long long)spec->retention_ms);
+		bad = true;
+	}
+	if (info->retention_bytes > 0 && (spec->retention_bytes == 0 ||
+					  info->retention_bytes < spec->retention_bytes)) {
+		bus_buf_printf(
+			out,
+			"keeps %lld bytes of a partition, wanted %lld (0: no limit): raise "
+			"retention.bytes of the topic. ",
+			(long long)info->retention_bytes,
+			(long long)spec->retention_bytes);
 		bad = true;
 	}
 	if (info->min_isr < spec->min_isr) {
@@ -146,6 +157,8 @@ bus_cli_topic_spec(const bus_cli *cli, const char *topic)
 		.replication =
 			(int32_t)bus_config_int(cli->config, BUS_CONF_TOPIC_REPLICATION),
 		.retention_ms = bus_config_int(cli->config, BUS_CONF_TOPIC_RETENTION_MS),
+		.retention_bytes =
+			bus_config_int(cli->config, BUS_CONF_TOPIC_RETENTION_BYTES),
 		.min_isr = (int32_t)bus_config_int(cli->config, BUS_CONF_TOPIC_MIN_ISR),
 	};
 }
@@ -170,6 +183,7 @@ busp_topic_ensure_one(bus_cli *cli, bus_adapter *adapter, const char *topic,
 				 bus_cli_number(cli->arena, info.partitions),
 				 bus_cli_number(cli->arena, info.replication),
 				 bus_cli_number(cli->arena, info.retention_ms),
+				 bus_cli_number(cli->arena, info.retention_bytes),
 				 bus_cli_number(cli->arena, info.min_isr),
 				 differs        ? BUS_STR("fail") :
 				 detail.len > 0 ? BUS_STR("warn") :
@@ -237,8 +251,8 @@ const bus_cli_command bus_command_topic_ensure = {
 	.group = BUS_GROUP_RUN,
 	.summary = "Make the topics that are missing, check the others",
 	.text = "A topic that is there is never changed: what differs from the settings "
-		"--topic-partitions, --topic-replication, --topic-retention-ms and --topic-min-isr is "
-		"reported.",
+		"--topic-partitions, --topic-replication, --topic-retention-ms, --topic-retention-bytes "
+		"and --topic-min-isr is reported.",
 	.arguments = topic_ensure_arguments,
 	.examples = (const char *const[]){ "busline topic ensure",
 					   "busline topic ensure --topic-partitions 12",
@@ -272,13 +286,15 @@ busp_topic_ls_run(bus_cli *cli)
 	bus_cli_rows_init(&rows, cli->arena, topic_columns, TOPIC_LS_COLUMNS);
 	for (size_t i = 0; i < count; i++) {
 		bus_cli_rows_add(
-			&rows, (const bus_str[]){
-				       bus_str_from(topics[i].name),
-				       bus_cli_number(cli->arena, topics[i].partitions),
-				       bus_cli_number(cli->arena, topics[i].replication),
-				       bus_cli_number(cli->arena, topics[i].retention_ms),
-				       bus_cli_number(cli->arena, topics[i].min_isr),
-			       });
+			&rows,
+			(const bus_str[]){
+				bus_str_from(topics[i].name),
+				bus_cli_number(cli->arena, topics[i].partitions),
+				bus_cli_number(cli->arena, topics[i].replication),
+				bus_cli_number(cli->arena, topics[i].retention_ms),
+				bus_cli_number(cli->arena, topics[i].retention_bytes),
+				bus_cli_number(cli->arena, topics[i].min_isr),
+			});
 	}
 	bus_cli_print(cli, &rows.table);
 	if (count == 0) {
