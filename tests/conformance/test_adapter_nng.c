@@ -5,199 +5,22 @@
  * BUSLINE_BIN is the program that is started as the broker. It gets a folder of its own and
  * a port of its own, and is ended with the suite.
  */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "tests/conformance/nng_broker.h"
 #include "tests/conformance/suite_scene.h"
 
 /* In the broker's folder: its records. */
 #define BROKER_FILE "broker.db"
 
-/* A broker with a folder of its own. */
-typedef struct broker {
-	char folder[200];
-	char url[64];
-	const char *token_file; /* NULL: none */
-	pid_t process;
-} broker;
-
-static broker main_broker;
-static char program[300];
-
-/* ---- the broker ---- */
-
-/* A port below those that the kernel gives to clients: a broker that is away for a while
- * finds it free when it comes back. */
-static int
-free_port(void)
-{
-	for (unsigned i = 0; i < 1000; i++) {
-		int port =
-			12000 + (int)(((unsigned)getpid() * 31u +
-				       (unsigned)bus_clock_wall_us(bus_clock_system()) +
-				       i * 7919u) %
-				      8000u);
-		struct sockaddr_in address = {
-			.sin_family = AF_INET,
-			.sin_port = htons((uint16_t)port),
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		};
-		int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		bool taken =
-			connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0;
-
-		close(probe);
-		if (!taken) {
-			return port;
-		}
-	}
-	return 0;
-}
-
-/* What starts the broker; and every setting of whoever runs the tests is taken away, for
- * they are not meant for it. */
-static void
-program_find(void)
-{
-	const char *path = getenv("BUSLINE_BIN");
-
-	snprintf(program, sizeof(program), "%s", path != NULL ? path : "build/busline");
-	for (char **at = environ; *at != NULL;) {
-		char name[128];
-
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*at, "="), *at);
-		if (strncmp(name, "BUSLINE_", 8) == 0 && unsetenv(name) == 0) {
-			at = environ;
-		} else {
-			at++;
-		}
-	}
-}
-
-/* Starts the process; it says what it has to say into broker.log of its folder. */
-static void
-broker_launch(broker *self)
-{
-	char data[256];
-	char log[256];
-	const char *words[8] = {
-		program, "broker", "--data", data, "--listen", self->url
-	};
-
-	snprintf(data, sizeof(data), "%s/data", self->folder);
-	snprintf(log, sizeof(log), "%s/broker.log", self->folder);
-	if (self->token_file != NULL) {
-		words[6] = "--broker-token-file";
-		words[7] = self->token_file;
-	}
-	char *arguments[9] = { 0 };
-
-	for (size_t i = 0; i < 8; i++) {
-		arguments[i] = (char *)(uintptr_t)words[i];
-	}
-	self->process = fork();
-	if (self->process == 0) {
-		int output = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-
-		dup2(output, 1);
-		dup2(output, 2);
-		execv(arguments[0], arguments);
-		dprintf(2, "%s: %s\n", arguments[0], strerror(errno));
-		_exit(127);
-	}
-}
-
-static bus_adapter *
-open_with(const broker *self, const char *properties, int64_t session_ms,
-	  const bus_clock *clock)
-{
-	const bus_adapter_options options = {
-		.url = self->url,
-		.properties = properties,
-		.client_id = "conformance",
-		.session_ms = session_ms,
-		.clock = clock != NULL ? clock : bus_clock_system(),
-	};
-	bus_adapter *adapter = NULL;
-
-	BUS_SUITE_OK(bus_adapter_open(&options, &adapter, &err));
-	return adapter;
-}
-
-/* True once it answers anything at all. */
-static bool
-broker_answers(const broker *self)
-{
-	const bus_adapter_options options = { .url = self->url,
-					      .clock = bus_clock_system() };
-	bus_adapter *adapter = NULL;
-	bus_error err = BUS_ERROR_INIT;
-	bus_status status = bus_adapter_open(&options, &adapter, &err);
-	int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
-	int32_t count = 0;
-
-	while (status != BUS_E_FATAL && bus_suite_now() < deadline &&
-	       waitpid(self->process, NULL, WNOHANG) == 0) {
-		bus_error_reset(&err);
-		status = bus_adapter_partitions(adapter, "suite.none", 100, &count, &err);
-	}
-	bus_adapter_close(adapter);
-	return status == BUS_E_FATAL;
-}
-
-static bool
-broker_start(broker *self)
-{
-	const char *temporary = getenv("TMPDIR");
-
-	snprintf(self->folder, sizeof(self->folder), "%s/busline-broker-XXXXXX",
-		 temporary != NULL ? temporary : "/tmp");
-	if (mkdtemp(self->folder) == NULL) {
-		return false;
-	}
-	snprintf(self->url, sizeof(self->url), "nng+tcp://127.0.0.1:%d", free_port());
-	broker_launch(self);
-	return broker_answers(self);
-}
-
-static void
-broker_signal(broker *self, int signal_number)
-{
-	kill(self->process, signal_number);
-	waitpid(self->process, NULL, 0);
-	self->process = 0;
-}
-
-static bool
-broker_again(broker *self)
-{
-	broker_launch(self);
-	return broker_answers(self);
-}
-
-static void
-broker_remove(broker *self)
-{
-	char command[300];
-
-	if (self->process > 0) {
-		broker_signal(self, SIGKILL);
-	}
-	snprintf(command, sizeof(command), "rm -rf '%s'", self->folder);
-	if (system(command) != 0) {
-		fprintf(stderr, "%s is left\n", self->folder);
-	}
-}
+static bus_nng_broker main_broker;
 
 static void
 trim(const char *topic, int32_t partition, int64_t new_start)
@@ -211,12 +34,11 @@ trim(const char *topic, int32_t partition, int64_t new_start)
 static int
 setup(void)
 {
-	program_find();
 	bus_fixture.trim = trim;
 	bus_fixture.own_time = true;
-	if (!broker_start(&main_broker)) {
+	if (!bus_nng_broker_start(&main_broker)) {
 		fprintf(stderr, "no broker: %s could not be started, see %s/broker.log\n",
-			program, main_broker.folder);
+			bus_nng_broker_program(), main_broker.folder);
 		return 1;
 	}
 	snprintf(bus_fixture.url, sizeof(bus_fixture.url), "%s", main_broker.url);
@@ -226,7 +48,7 @@ setup(void)
 static int
 teardown(void)
 {
-	broker_remove(&main_broker);
+	bus_nng_broker_remove(&main_broker);
 	return 0;
 }
 
@@ -382,24 +204,75 @@ case_token(void)
 	};
 	bus_topic_info info;
 	bool made = false;
-	broker guarded = { .token_file = right };
+	bus_nng_broker guarded = { .token_file = right };
 
 	write_file(right, sizeof(right), "right", "a long sentence that nobody knows\n");
 	write_file(wrong, sizeof(wrong), "wrong", "a long sentence that nobody knew\n");
-	CU_ASSERT_TRUE_FATAL(broker_start(&guarded));
+	CU_ASSERT_TRUE_FATAL(bus_nng_broker_start(&guarded));
 	/* the newline at its end is the editor's, not the token's */
 	write_file(right, sizeof(right), "right", "a long sentence that nobody knows");
 	snprintf(properties, sizeof(properties), "token-file=%s", right);
-	bus_adapter *adapter = open_with(&guarded, properties, 0, NULL);
+	bus_adapter *adapter = bus_nng_broker_open(&guarded, properties, 0, NULL);
 
 	BUS_SUITE_OK(bus_adapter_topic_ensure(adapter, &spec, 10000, &info, &made, &err));
 	CU_ASSERT_TRUE(made);
-	check_denied(open_with(&guarded, NULL, 0, NULL));
+	check_denied(bus_nng_broker_open(&guarded, NULL, 0, NULL));
 	snprintf(properties, sizeof(properties), "token-file=%s", wrong);
-	check_denied(open_with(&guarded, properties, 0, NULL));
+	check_denied(bus_nng_broker_open(&guarded, properties, 0, NULL));
 	CU_ASSERT_EQUAL(bus_suite_put(adapter, "suite.token", 0, "v"), 0);
 	bus_adapter_close(adapter);
-	broker_remove(&guarded);
+	bus_nng_broker_remove(&guarded);
+}
+
+/* A certificate that vouches for itself, and its key, in one file. */
+static bool
+make_certificate(char *path, size_t size, const char *name)
+{
+	char command[1000];
+
+	snprintf(path, size, "%s/%s.pem", main_broker.folder, name);
+	snprintf(command, sizeof(command),
+		 "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
+		 "-keyout %s.key -out %s >/dev/null 2>&1 && cat %s.key >>%s",
+		 path, path, path, path);
+	return system(command) == 0;
+}
+
+static void
+case_tls(void)
+{
+	char ours[300];
+	char theirs[300];
+	char properties[400];
+	bus_nng_broker secret = { .tls_file = ours, .properties = properties };
+	bus_topic_spec spec = {
+		.name = "suite.tls", .partitions = 1, .replication = 1, .min_isr = 1
+	};
+	bus_topic_info info;
+	bus_error refused = BUS_ERROR_INIT;
+	bool made = false;
+
+	CU_ASSERT_TRUE_FATAL(make_certificate(ours, sizeof(ours), "ours"));
+	CU_ASSERT_TRUE_FATAL(make_certificate(theirs, sizeof(theirs), "theirs"));
+	snprintf(properties, sizeof(properties), "tls-ca-file=%s", ours);
+	CU_ASSERT_TRUE_FATAL(bus_nng_broker_start(&secret));
+	bus_adapter *adapter = bus_nng_broker_open(&secret, properties, 0, NULL);
+	bus_suite_reader reader;
+
+	BUS_SUITE_OK(bus_adapter_topic_ensure(adapter, &spec, 10000, &info, &made, &err));
+	bus_suite_fill(adapter, spec.name, 0, 0, 20000);
+	bus_suite_reader_init(&reader, adapter, spec.name);
+	bus_suite_reader_start(&reader, 1);
+	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 20000));
+	CU_ASSERT_EQUAL(reader.wrong, 0);
+	bus_adapter_close(adapter);
+	/* somebody else answers there: not spoken to */
+	snprintf(properties, sizeof(properties), "tls-ca-file=%s", theirs);
+	adapter = bus_nng_broker_open(&secret, properties, 0, NULL);
+	CU_ASSERT_EQUAL(bus_adapter_topic_ensure(adapter, &spec, 1000, &info, &made, &refused),
+			BUS_E_RETRY);
+	bus_adapter_close(adapter);
+	bus_nng_broker_remove(&secret);
 }
 
 /* ---- a broker that goes and comes ---- */
@@ -417,7 +290,7 @@ case_restart(void)
 		CU_ASSERT_TRUE(bus_suite_scene_until(&scene, before + 200));
 		bus_suite_pump_once(&scene.late, 5000);
 		CU_ASSERT_EQUAL(scene.late.durable, 10 * (round + 1));
-		broker_signal(&main_broker, signals[round]);
+		bus_nng_broker_signal(&main_broker, signals[round]);
 		before = scene.pump.durable;
 		for (int i = 0; i < 3; i++) {
 			bus_suite_pump_once(&scene.pump, 300);
@@ -428,7 +301,7 @@ case_restart(void)
 		/* never sent, and known not to be */
 		bus_suite_pump_once(&scene.late, 300);
 		CU_ASSERT_EQUAL(scene.late.failed, 10 * (round + 1));
-		CU_ASSERT_TRUE_FATAL(broker_again(&main_broker));
+		CU_ASSERT_TRUE_FATAL(bus_nng_broker_again(&main_broker));
 		CU_ASSERT_TRUE(bus_suite_scene_until(&scene, before + 200));
 	}
 	/* its generation was of another life: it heard so, and joined again */
@@ -496,8 +369,8 @@ case_killed_in_publish(void)
 			usleep(1000);
 		}
 		CU_ASSERT(writer.calls >= calls);
-		broker_signal(&main_broker, SIGKILL);
-		CU_ASSERT_TRUE_FATAL(broker_again(&main_broker));
+		bus_nng_broker_signal(&main_broker, SIGKILL);
+		CU_ASSERT_TRUE_FATAL(bus_nng_broker_again(&main_broker));
 	}
 	writer.end = true;
 	pthread_join(writer.thread, NULL);
@@ -536,7 +409,8 @@ case_group_killed(void)
 
 	for (int i = 0; i < 2; i++) {
 		bus_suite_reader_init(&readers[i],
-				      open_with(&main_broker, NULL, 1000, NULL), topic);
+				      bus_nng_broker_open(&main_broker, NULL, 1000, NULL),
+				      topic);
 		BUS_SUITE_OK(bus_adapter_join(readers[i].adapter, group, topic, &err));
 	}
 	for (int round = 0; round < 4; round++) {
@@ -560,8 +434,8 @@ case_group_killed(void)
 		}
 		CU_ASSERT_TRUE(done);
 		if (round < 3) {
-			broker_signal(&main_broker, SIGKILL);
-			CU_ASSERT_TRUE_FATAL(broker_again(&main_broker));
+			bus_nng_broker_signal(&main_broker, SIGKILL);
+			CU_ASSERT_TRUE_FATAL(bus_nng_broker_again(&main_broker));
 		}
 	}
 	for (int i = 0; i < 2; i++) {
@@ -602,8 +476,11 @@ case_stuck(void)
 	bus_suite_reader other;
 	int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
 
-	bus_suite_reader_init(&stuck, open_with(&main_broker, NULL, 600, &clock), topic);
-	bus_suite_reader_init(&other, open_with(&main_broker, NULL, 600, NULL), topic);
+	bus_suite_reader_init(&stuck,
+			      bus_nng_broker_open(&main_broker, NULL, 600, &clock),
+			      topic);
+	bus_suite_reader_init(&other, bus_nng_broker_open(&main_broker, NULL, 600, NULL),
+			      topic);
 	BUS_SUITE_OK(bus_adapter_join(stuck.adapter, group, topic, &err));
 	while (stuck.assigned != 2 && bus_suite_now() < deadline) {
 		(void)bus_suite_reader_poll(&stuck, 20);
@@ -673,9 +550,9 @@ case_damaged(void)
 	bus_suite_put(adapter, topic, 0, "a value that will not be as it was");
 	bus_suite_fill(adapter, topic, 0, 21, 20);
 	bus_suite_fill(adapter, topic, 1, 0, 50);
-	broker_signal(&main_broker, SIGTERM);
+	bus_nng_broker_signal(&main_broker, SIGTERM);
 	CU_ASSERT_EQUAL_FATAL(flip(BROKER_FILE, "a value that will not be as it was"), 1);
-	CU_ASSERT_TRUE_FATAL(broker_again(&main_broker));
+	CU_ASSERT_TRUE_FATAL(bus_nng_broker_again(&main_broker));
 	bus_suite_reader_init(&reader, adapter, topic);
 	for (int start = 1; start <= 2; start++) {
 		bus_suite_reader_start(&reader, 2);
@@ -711,11 +588,11 @@ case_damaged(void)
 static void
 case_unreachable(void)
 {
-	const broker nobody = { .url = "nng+tcp://127.0.0.1:1" };
+	const bus_nng_broker nobody = { .url = "nng+tcp://127.0.0.1:1" };
 	const bus_topic_spec spec = {
 		.name = "suite.nobody", .partitions = 1, .replication = 1, .min_isr = 1
 	};
-	bus_adapter *adapter = open_with(&nobody, NULL, 0, NULL);
+	bus_adapter *adapter = bus_nng_broker_open(&nobody, NULL, 0, NULL);
 	bus_publication publication = { .topic = "suite.nobody",
 					.record.value = BUS_STR("v") };
 	bus_topic_info info;
@@ -755,11 +632,11 @@ case_unreachable(void)
 static void
 case_poll_unreachable(void)
 {
-	const broker nobody = { .url = "nng+tcp://127.0.0.1:1" };
+	const bus_nng_broker nobody = { .url = "nng+tcp://127.0.0.1:1" };
 	const bus_poll_limit limit = { 10, 1000, 200 };
 
 	for (int member = 0; member < 2; member++) {
-		bus_adapter *adapter = open_with(&nobody, NULL, 0, NULL);
+		bus_adapter *adapter = bus_nng_broker_open(&nobody, NULL, 0, NULL);
 		bus_status status = BUS_OK;
 		int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
 
@@ -790,18 +667,18 @@ case_poll_unreachable(void)
 static void
 case_broker_late(void)
 {
-	bus_adapter *adapter = open_with(&main_broker, NULL, 0, NULL);
+	bus_adapter *adapter = bus_nng_broker_open(&main_broker, NULL, 0, NULL);
 	const char *topic = bus_suite_topic(adapter, 1);
 
 	bus_adapter_close(adapter);
-	broker_signal(&main_broker, SIGTERM);
-	adapter = open_with(&main_broker, NULL, 0, NULL);
+	bus_nng_broker_signal(&main_broker, SIGTERM);
+	adapter = bus_nng_broker_open(&main_broker, NULL, 0, NULL);
 	bus_suite_reader reader;
 
 	bus_suite_reader_init(&reader, adapter, topic);
 	bus_suite_reader_start(&reader, 1);
 	CU_ASSERT_EQUAL(bus_suite_reader_poll(&reader, 200), 0);
-	CU_ASSERT_TRUE_FATAL(broker_again(&main_broker));
+	CU_ASSERT_TRUE_FATAL(bus_nng_broker_again(&main_broker));
 	CU_ASSERT_EQUAL(bus_suite_put(adapter, topic, 0, "v"), 0);
 	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, 1));
 	bus_adapter_close(adapter);
@@ -812,6 +689,7 @@ static const bus_case cases[] = {
 	{ "properties are files that can be read", case_properties },
 	{ "a session is neither too short nor too long", case_session },
 	{ "without the token nothing is said, with it everything", case_token },
+	{ "over TLS, and only to who can prove it", case_tls },
 	{ "a broker killed and started again: nothing lost, order kept", case_restart },
 	{ "killed under publish: every call is durable, every event once",
 	  case_killed_in_publish },
