@@ -58,6 +58,7 @@ typedef struct busp_store {
 	sqlite3 *db;
 	sqlite3_stmt *queries[BUSP_Q_COUNT];
 	char *path;
+	bool checkpointing;
 	int wal_pages; /* as of the last commit */
 	bool broken; /* the disk failed: what the kernel still holds is not to be believed */
 	bus_error why;
@@ -270,9 +271,9 @@ struct busp_journal {
 	BUSP_GROWING(busp_part) parts;
 	BUSP_GROWING(busp_noted) noted;
 
-	bus_buf scratch; /* what a checksum is made of */
-	bus_buf head;    /* of the chunk that is written */
-	bus_buf bodies;  /* likewise */
+	bus_buf scratch;    /* what a checksum is made of */
+	bus_buf head;       /* of the chunk that is written */
+	bus_buf bodies;     /* likewise */
 	const char *damage; /* what the last reading met, static */
 };
 

@@ -44,14 +44,44 @@ busp_store_is_damage(int code)
 	return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
+/* What the last failed call on the file that was being written said: the store's in a
+ * checkpoint and before there is a WAL, else the WAL. errno itself may be another's by the
+ * time SQLite has undone what it did. */
+static int
+busp_store_errno(const busp_store *store)
+{
+	bool wal = !store->checkpointing && store->queries[BUSP_Q_BEGIN] != NULL;
+	sqlite3_file *file = NULL;
+	int native = 0;
+	if (sqlite3_file_control(store->db, NULL,
+				 wal ? SQLITE_FCNTL_JOURNAL_POINTER :
+				       SQLITE_FCNTL_FILE_POINTER,
+				 &file) == SQLITE_OK &&
+	    file != NULL && file->pMethods != NULL) {
+		(void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &native);
+	}
+	return native;
+}
+
 static bool
-busp_is_no_space(int code, int native)
+busp_is_no_space(const busp_store *store, int code)
 {
 	if ((code & 0xff) == SQLITE_FULL) {
 		return true;
 	}
-	return (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_TRUNCATE) &&
-	       (native == ENOSPC || native == EDQUOT || native == EFBIG);
+	int native = code == SQLITE_IOERR_WRITE && store->db != NULL ?
+			     busp_store_errno(store) :
+			     0;
+	return native == ENOSPC || native == EDQUOT || native == EFBIG;
+}
+
+void
+busp_store_break(busp_store *store, const bus_error *why)
+{
+	if (!store->broken) {
+		store->broken = true;
+		store->why = *why;
+	}
 }
 
 bus_status
@@ -60,7 +90,7 @@ busp_store_failed(busp_store *store, int code, const char *doing, bus_error *err
 	int native = store->db != NULL ? sqlite3_system_errno(store->db) : 0;
 	const char *why =
 		store->db != NULL ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
-	if (busp_is_no_space(code, native)) {
+	if (busp_is_no_space(store, code)) {
 		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, code,
 				     "%s: %s: no space on the disk", store->path, doing);
 	}
@@ -73,15 +103,6 @@ busp_store_failed(busp_store *store, int code, const char *doing, bus_error *err
 		busp_store_break(store, &reason);
 	}
 	return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, code, "%s", reason.text);
-}
-
-void
-busp_store_break(busp_store *store, const bus_error *why)
-{
-	if (!store->broken) {
-		store->broken = true;
-		store->why = *why;
-	}
 }
 
 bus_status
@@ -353,9 +374,12 @@ busp_store_checkpoint(busp_store *store, bool truncate, bus_error *err)
 	}
 	int mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
 	int code = sqlite3_wal_checkpoint_v2(store->db, NULL, mode, NULL, NULL);
-	if (code != SQLITE_OK) {
-		return busp_store_failed(store, code, "checkpointing", err);
+	store->checkpointing = true;
+	if (code == SQLITE_OK) {
+		store->wal_pages = 0;
+	} else {
+		status = busp_store_failed(store, code, "checkpointing", err);
 	}
-	store->wal_pages = 0;
-	return BUS_OK;
+	store->checkpointing = false;
+	return status;
 }
