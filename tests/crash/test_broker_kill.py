@@ -47,16 +47,17 @@ class Load:
     def _complain(self):
         self.complaint = self.child.stderr.read()
 
-    def lives(self):
+    def lives(self, broker):
         if self.child.poll() is not None:
             self.threads[1].join(10)
             raise AssertionError(f"exit {self.child.returncode}: {self.complaint}")
+        assert broker is None or broker.running(), broker.tail()
         return True
 
-    def moves(self, count):
+    def moves(self, count, broker=None):
         """Waits until so many more are acknowledged, and as many delivered."""
         before = self.acknowledged, self.delivered
-        wait_for(lambda: self.lives() and self.acknowledged >= before[0] + count
+        wait_for(lambda: self.lives(broker) and self.acknowledged >= before[0] + count
                  and self.delivered >= before[1] + count,
                  lambda: f"progress from {before} to {self.acknowledged}, {self.delivered}",
                  60, 0.005)
@@ -98,15 +99,14 @@ def die_young(broker, chance):
 
 def test_every_acknowledged_event_is_there_once(own_broker, load):
     chance = random.Random(11)
-    load.moves(1000)
-    for cycle in range(CYCLES):
+    load.moves(1000, own_broker)
+    for _ in range(CYCLES):
         time.sleep(chance.random() * 0.15)
         own_broker.kill()
         for _ in range(chance.choice([0, 0, 0, 1, 2])):
             die_young(own_broker, chance)
         own_broker.launch()
-        load.moves(200)
-        assert own_broker.running(), f"cycle {cycle}\n{own_broker.tail()}"
+        load.moves(200, own_broker)
     found = load.finish()
     print(f"\n{CYCLES} kills: {found}")
     assert found["failed"] == found["uncertain"] == 0, "the broker was back in time each time"

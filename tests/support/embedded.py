@@ -20,6 +20,11 @@ def free_port():
                 return port
 
 
+def clean():
+    """Nothing of the caller's own settings reaches the product."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("BUSLINE_")}
+
+
 class Embedded:
     """`busline broker` on a directory of its own."""
 
@@ -45,10 +50,9 @@ class Embedded:
 
     def launch(self):
         """Starts it and does not wait until it can be reached."""
-        env = {k: v for k, v in os.environ.items() if not k.startswith("BUSLINE_")}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "broker", "--data", self.directory, "--listen", self.url], env=env,
+                [BINARY, "broker", "--data", self.directory, "--listen", self.url], env=clean(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def run(self):
@@ -88,7 +92,7 @@ class Embedded:
 
     def check(self):
         """What `busline broker check` says of the directory."""
-        return run(BINARY, "broker", "check", "--data", self.directory, check=False)
+        return run(BINARY, "broker", "check", "--data", self.directory, env=clean(), check=False)
 
     def remove(self):
         if self.running():
