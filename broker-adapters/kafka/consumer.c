@@ -303,7 +303,9 @@ busp_reading_set(busp_consumer *consumer, const char *topic, const bus_position 
 					  &consumer->reading_capacity,
 					  sizeof(busp_reading));
 	}
-	if (consumer->event == BUSP_EVENT_OUT_OF_RANGE && consumer->hold.topic == topic &&
+	if ((consumer->event == BUSP_EVENT_OUT_OF_RANGE ||
+	     consumer->event == BUSP_EVENT_DAMAGED) &&
+	    consumer->hold.topic == topic &&
 	    consumer->hold.partition == position->partition) {
 		consumer->event =
 			BUSP_EVENT_NONE; /* it was not told, and is no longer so */
@@ -312,6 +314,7 @@ busp_reading_set(busp_consumer *consumer, const char *topic, const bus_position 
 		.topic = topic,
 		.partition = position->partition,
 		.next = position->offset,
+		.doubted = -1,
 	};
 }
 
@@ -359,7 +362,8 @@ busp_kafka_stop(bus_adapter *adapter)
 	busp_consumer_forget(consumer);
 	consumer->reading_count = 0;
 	consumer->restart = false;
-	if (consumer->event == BUSP_EVENT_OUT_OF_RANGE) {
+	if (consumer->event == BUSP_EVENT_OUT_OF_RANGE ||
+	    consumer->event == BUSP_EVENT_DAMAGED) {
 		consumer->event = BUSP_EVENT_NONE;
 	}
 	busp_answer(consumer->rk, !consumer->asked);

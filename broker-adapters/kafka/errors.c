@@ -79,7 +79,8 @@ static const busp_meaning busp_meanings[] = {
 	BUSP_MEANS(REBALANCE_IN_PROGRESS, BUS_E_FATAL, BUS_OK),
 
 	/* said here because one might think otherwise: a batch with a bad checksum is
-	 * skipped by librdkafka after this error, so going on would lose it silently */
+	 * skipped by librdkafka after this error, so going on would lose it silently;
+	 * reading.c holds the partition if it is known which */
 	BUSP_MEANS(_BAD_MSG, BUS_E_FATAL, BUS_E_FATAL),
 };
 

@@ -58,8 +58,9 @@ typedef struct busp_producer {
 typedef struct busp_reading {
 	const char *topic; /* of the adapter's table */
 	int32_t partition;
-	int64_t next; /* offset of the first record that was not handed over */
-	bool held;    /* OUT_OF_RANGE was reported */
+	int64_t next;    /* offset of the first record that was not handed over */
+	int64_t doubted; /* arrived broken, and is fetched again; -1: none */
+	bool held;       /* OUT_OF_RANGE or DAMAGED was reported */
 } busp_reading;
 
 /* What a poll has to tell besides deliveries. */
@@ -69,6 +70,7 @@ typedef enum busp_event {
 	BUSP_EVENT_REVOKED,
 	BUSP_EVENT_LOST,
 	BUSP_EVENT_OUT_OF_RANGE,
+	BUSP_EVENT_DAMAGED,
 } busp_event;
 
 typedef struct busp_consumer {
@@ -83,7 +85,7 @@ typedef struct busp_consumer {
 	busp_event event;
 	bus_position *assigned; /* what ASSIGNED told; REVOKED and LOST repeat it */
 	size_t assigned_count;
-	bus_position hold; /* what OUT_OF_RANGE points to */
+	bus_position hold; /* what OUT_OF_RANGE and DAMAGED point to */
 	busp_reading *readings;
 	size_t reading_count;
 	size_t reading_capacity;

@@ -126,6 +126,23 @@ busp_verify(busp_kafka *self, busp_reading *reading)
 	consumer->event = BUSP_EVENT_OUT_OF_RANGE;
 }
 
+/* A batch whose checksum is wrong: librdkafka has passed it by, so nothing behind it may be
+ * handed over. Once may be the way, twice is the log. */
+static void
+busp_doubt(busp_consumer *consumer, busp_reading *reading, int64_t base)
+{
+	int64_t offset = base > reading->next ? base : reading->next;
+
+	if (reading->doubted != offset) {
+		reading->doubted = offset;
+		consumer->restart = true;
+		return;
+	}
+	reading->held = true;
+	consumer->hold = (bus_position){ reading->topic, reading->partition, offset };
+	consumer->event = BUSP_EVENT_DAMAGED;
+}
+
 /* Nothing came for a while. Asks about one partition at a time, in turn. */
 static void
 busp_look_after(busp_kafka *self)
@@ -167,6 +184,10 @@ busp_take_error(busp_kafka *self, const rd_kafka_message_t *message)
 	    message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
 		if (reading != NULL && !reading->held) {
 			busp_verify(self, reading);
+		}
+	} else if (message->err == RD_KAFKA_RESP_ERR__BAD_MSG && reading != NULL) {
+		if (!reading->held && !consumer->asked) {
+			busp_doubt(consumer, reading, message->offset);
 		}
 	} else if (busp_kafka_polling(message->err) != BUS_OK) {
 		consumer->trouble = message->err;
@@ -263,9 +284,10 @@ busp_tell(busp_consumer *consumer, bus_poll *ret_poll)
 		[BUSP_EVENT_REVOKED] = BUS_POLL_REVOKED,
 		[BUSP_EVENT_LOST] = BUS_POLL_LOST,
 		[BUSP_EVENT_OUT_OF_RANGE] = BUS_POLL_OUT_OF_RANGE,
+		[BUSP_EVENT_DAMAGED] = BUS_POLL_DAMAGED,
 	};
 	busp_event event = consumer->event;
-	bool hold = event == BUSP_EVENT_OUT_OF_RANGE;
+	bool hold = event == BUSP_EVENT_OUT_OF_RANGE || event == BUSP_EVENT_DAMAGED;
 
 	if (event == BUSP_EVENT_NONE || (hold && consumer->message_count > 0)) {
 		return false;
