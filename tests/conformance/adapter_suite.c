@@ -26,7 +26,7 @@ void
 bus_adapter_case_ensure(void)
 {
 	bus_adapter *adapter = bus_suite_open();
-	bus_topic_spec spec = { bus_suite_name("ensure"), 3, 1, 86400000, 0, 1 };
+	bus_topic_spec spec = { bus_suite_name("ensure"), 3, 1, 86400000, 1 << 20, 1 };
 	bus_topic_info info = { 0 };
 	bool made = false;
 
@@ -37,10 +37,12 @@ bus_adapter_case_ensure(void)
 		CU_ASSERT_EQUAL(info.partitions, 3);
 		CU_ASSERT_EQUAL(info.replication, 1);
 		CU_ASSERT_EQUAL(info.retention_ms, 86400000);
+		CU_ASSERT_EQUAL(info.retention_bytes, 1 << 20);
 		CU_ASSERT_EQUAL(info.min_isr, 1);
 		info = (bus_topic_info){ 0 };
 		spec.partitions = 5;
 		spec.retention_ms = -1;
+		spec.retention_bytes = 0;
 		BUS_SUITE_OK(bus_adapter_topic_ensure(adapter, &spec, 10000, &info, &made,
 						      &err));
 		CU_ASSERT_FALSE(made);
@@ -48,6 +50,7 @@ bus_adapter_case_ensure(void)
 	spec.name = bus_suite_name("forever");
 	BUS_SUITE_OK(bus_adapter_topic_ensure(adapter, &spec, 10000, &info, &made, &err));
 	CU_ASSERT_EQUAL(info.retention_ms, -1);
+	CU_ASSERT_EQUAL(info.retention_bytes, 0);
 	bus_adapter_close(adapter);
 }
 
@@ -63,6 +66,7 @@ bus_adapter_case_ensure_refused(void)
 		{ "suite.refused", 1, 0, -1, 0, 1 },
 		{ "suite.refused", 1, 1, -1, 0, 2 },
 		{ "suite.refused", 1, 1, -2, 0, 1 },
+		{ "suite.refused", 1, 1, -1, -1, 1 },
 	};
 	bus_adapter *adapter = bus_suite_open();
 	bus_topic_info info = { 0 };

@@ -3,6 +3,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "core/arena.h"
@@ -142,9 +143,9 @@ bus_adapter_case_seal(void)
 
 typedef struct writing {
 	const char *topic;
-	volatile bool stop;
-	int64_t refused; /* publications, so far */
-	int64_t durable;
+	atomic_bool stop;
+	_Atomic int64_t refused; /* publications, so far */
+	_Atomic int64_t durable;
 } writing;
 
 #define WRITING_BATCH 3000

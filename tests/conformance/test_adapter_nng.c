@@ -228,7 +228,7 @@ case_token(void)
 static bool
 make_certificate(char *path, size_t size, const char *name)
 {
-	char command[1000];
+	char command[2000];
 
 	snprintf(path, size, "%s/%s.pem", main_broker.folder, name);
 	snprintf(command, sizeof(command),
@@ -269,7 +269,8 @@ case_tls(void)
 	/* somebody else answers there: not spoken to */
 	snprintf(properties, sizeof(properties), "tls-ca-file=%s", theirs);
 	adapter = bus_nng_broker_open(&secret, properties, 0, NULL);
-	CU_ASSERT_EQUAL(bus_adapter_topic_ensure(adapter, &spec, 1000, &info, &made, &refused),
+	CU_ASSERT_EQUAL(bus_adapter_topic_ensure(adapter, &spec, 1000, &info, &made,
+						 &refused),
 			BUS_E_RETRY);
 	bus_adapter_close(adapter);
 	bus_nng_broker_remove(&secret);
