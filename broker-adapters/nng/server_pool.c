@@ -406,6 +406,17 @@ busp_answer_end(busp_request *request)
 	busp_answer_frame(request, &request->server->frame);
 }
 
+/* A name that a client made up is told back as what can be printed. */
+static void
+busp_text_clean(char *text)
+{
+	if (!bus_utf8_valid(bus_str_from(text))) {
+		for (char *at = text; *at != '\0'; at++) {
+			*at = (unsigned char)*at < 0x80 ? *at : '?';
+		}
+	}
+}
+
 void
 busp_answer_refuse(busp_request *request, busp_refusal refusal, const char *fmt, ...)
 {
@@ -414,6 +425,7 @@ busp_answer_refuse(busp_request *request, busp_refusal refusal, const char *fmt,
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	busp_text_clean(text);
 	bus_buf *frame = &request->server->frame;
 	bus_buf_clear(frame);
 	busp_put_answer(frame, request->op, refusal);
