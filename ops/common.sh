@@ -72,6 +72,6 @@ pid_runs() {
 need() {
 	local c
 	for c in "$@"; do
-		command -v "$c" >/dev/null || die "$c is missing: run ops/install run"
+		command -v "$c" >/dev/null || die "$c is missing: ops/install installs it"
 	done
 }

@@ -150,7 +150,7 @@ with_servers() {
 # ---- the stages -------------------------------------------------------------------------------
 
 stage_install() {
-	ops/install build run test && ops/kafka/kafka install && python_packages
+	ops/install build run client kafka test && ops/kafka/kafka install && python_packages
 }
 
 stage_house() {

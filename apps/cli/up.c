@@ -157,10 +157,15 @@ busp_up_run(bus_cli *cli)
 		return bus_cli_fail(BUS_EXIT_USAGE, "up", NULL,
 				    "--stay, --stop and --status exclude each other");
 	}
-	if (bus_config_origin_of(cli->config, BUS_CONF_DB_URL, NULL) == BUS_ORIGIN_FLAG) {
-		return bus_cli_fail(BUS_EXIT_USAGE, "up",
-				    "`busline worker` runs on another",
-				    "has a PostgreSQL of its own and takes no --db-url");
+	for (int i = 0; i < BUS_CONF_COUNT; i++) {
+		bus_config_key key = (bus_config_key)i;
+		const char *where;
+		if (bus_up_refuses(key) &&
+		    bus_config_origin_of(cli->config, key, &where) == BUS_ORIGIN_FLAG) {
+			return bus_cli_fail(BUS_EXIT_USAGE, where,
+					    "`busline broker` and `busline worker` take it",
+					    "up has servers of its own");
+		}
 	}
 	bus_exit code = bus_up_data(cli, &data);
 	if (code != BUS_EXIT_OK) {

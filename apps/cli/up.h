@@ -84,6 +84,7 @@ struct bus_up {
 	/* what it runs */
 	const char *pg_bin;
 	const char *broker_url; /* for clients */
+	const char *known_url;  /* of the last start; broker_url once it may replace it */
 	bool own_broker;
 	int port;
 	const char *db_url, *admin_url; /* the platform's login; the superuser's */
@@ -117,6 +118,8 @@ int bus_up_holder(const char *data, pid_t *ret_pid);
 bus_exit bus_up_become(bus_up *up);
 /* Where the broker listens, or whose it is. */
 bus_exit bus_up_address(bus_up *up);
+/* Settings that are not given to it: it decides them. */
+bool bus_up_refuses(bus_config_key key);
 /* The environment of children: settings given to this process, servers of its own. */
 void bus_up_environment(bus_up *up);
 /* The file DIR/name with this text, in one step; false: errno. */

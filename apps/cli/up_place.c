@@ -372,12 +372,15 @@ bus_up_address(bus_up *up)
 				    "that broker's",
 				    before);
 	}
+	bus_exit code = BUS_EXIT_OK;
 	if (given == NULL) {
-		bus_exit code = busp_folder(up, "broker", 0700, true);
-		return code == BUS_EXIT_OK ? busp_listen(up, before) : code;
+		code = busp_folder(up, "broker", 0700, true);
+		code = code == BUS_EXIT_OK ? busp_listen(up, before) : code;
+	} else {
+		up->broker_url = given;
 	}
-	up->broker_url = given;
-	return BUS_EXIT_OK;
+	up->known_url = before != NULL ? before : up->broker_url;
+	return code;
 }
 
 /* ---- the environment ---- */
@@ -390,11 +393,17 @@ busp_inherited(const char *entry)
 						strncmp(entry, "BUSLINE_TEST_", 13) == 0);
 }
 
+bool
+bus_up_refuses(bus_config_key key)
+{
+	return key == BUS_CONF_DB_URL || key == BUS_CONF_DB_ROLE ||
+	       key == BUS_CONF_BROKER_LISTEN || key == BUS_CONF_BROKER_DIRECTORY;
+}
+
 static bool
 busp_is_own(bus_config_key key)
 {
-	return key == BUS_CONF_BROKER_URL || key == BUS_CONF_DB_URL ||
-	       key == BUS_CONF_DB_ROLE;
+	return key == BUS_CONF_BROKER_URL || bus_up_refuses(key);
 }
 
 static char *

@@ -124,6 +124,11 @@ busp_prepare(bus_up *up)
 	if (code == BUS_EXIT_OK && up->stop_requests == 0) {
 		code = bus_up_postgres_script(up, "up_logins.sql", "busline");
 	}
+	if (code == BUS_EXIT_OK && up->stop_requests == 0 &&
+	    strcmp(up->known_url, up->broker_url) != 0) {
+		code = bus_up_postgres_script(up, "up_port.sql", "busline");
+		up->known_url = code == BUS_EXIT_OK ? up->broker_url : up->known_url;
+	}
 	if (code == BUS_EXIT_OK && up->stop_requests == 0 && up->broker != NULL) {
 		code = busp_await(up, up->broker);
 	}

@@ -107,7 +107,7 @@ bus_up_save(bus_up *up)
 	bus_buf_printf(&out, "{\"pid\":%d,", (int)getpid());
 	busp_member(&out, "boot_id", boot_id);
 	bus_buf_byte(&out, ',');
-	busp_member(&out, "broker_url", up->broker_url);
+	busp_member(&out, "broker_url", up->known_url);
 	bus_buf_byte(&out, ',');
 	busp_member(&out, "db_url", up->db_url);
 	bus_buf_cstr(&out, ",\"processes\":[");
