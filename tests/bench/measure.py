@@ -127,11 +127,14 @@ def publish_to_visible(bench, platform, rate, publish):
 
 
 def percentiles(sent, seen, warm_up):
-    by_partition = {}
+    """sent: a line per event of moment, partition, offset and, if known, the time until it was
+    acknowledged. seen: (moment, next offset by partition)."""
+    by_partition, acknowledged = {}, []
     for number, line in enumerate(sent.splitlines()):
-        meant, partition, offset = line.split()
+        meant, partition, offset, *waited = line.split()
         if number >= warm_up:
             by_partition.setdefault(int(partition), []).append((int(offset), float(meant)))
+            acknowledged += [float(wait) * 1000 for wait in waited]
     waits = []
     for partition, events in by_partition.items():
         at = 0
@@ -139,11 +142,16 @@ def percentiles(sent, seen, warm_up):
             while seen[at][1].get(partition, 0) <= offset:
                 at += 1
             waits.append((seen[at][0] - meant) * 1000)
-    waits.sort()
+    gaps = [(b[0] - a[0]) * 1000 for a, b in zip(seen, seen[1:])]
+    result = {"events": len(waits), "p50_ms": share(waits, 0.5), "p99_ms": share(waits, 0.99),
+              "p999_ms": share(waits, 0.999), "max_ms": share(waits, 1),
+              "resolution_ms": share(gaps, 0.99)}
+    if acknowledged:
+        result["acknowledged_p50_ms"] = share(acknowledged, 0.5)
+        result["acknowledged_p99_ms"] = share(acknowledged, 0.99)
+    return result
 
-    def part(share):
-        return round(waits[min(len(waits) - 1, int(len(waits) * share))], 2)
-    gaps = sorted((b[0] - a[0]) * 1000 for a, b in zip(seen, seen[1:]))
-    return {"events": len(waits), "p50_ms": part(0.5), "p99_ms": part(0.99),
-            "p999_ms": part(0.999), "max_ms": part(1),
-            "resolution_ms": round(gaps[int(len(gaps) * 0.99)], 2)}
+
+def share(values, part):
+    values = sorted(values)
+    return round(values[min(len(values) - 1, int(len(values) * part))], 2)

@@ -6,9 +6,9 @@
  *	bench_steady read --url URL --topic NAME --events N
  *
  * fill and rate publish to busline.scale. rate prints a line per event: when it was meant to
- * be sent (seconds of the monotonic clock), partition and offset. Meant, not sent: an event
- * that a stall held back counts with its wait. read reads a topic of N events from its
- * beginning and prints a line of JSON.
+ * be sent (seconds of the monotonic clock), partition, offset, and how long after that it was
+ * acknowledged. Meant, not sent: an event that a stall held back counts with its wait. read
+ * reads a topic of N events from its beginning and prints a line of JSON.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -95,10 +95,12 @@ keep_rate(steady *s)
 			count++;
 		}
 		publish(s, publications, count);
+		double acknowledged = made_seconds();
 		for (size_t i = 0; i < count; i++, done++) {
-			printf("%.6f %" PRId32 " %" PRId64 "\n",
-			       began + (double)done / rate, publications[i].ret_partition,
-			       publications[i].ret_offset);
+			double meant = began + (double)done / rate;
+			printf("%.6f %" PRId32 " %" PRId64 " %.6f\n", meant,
+			       publications[i].ret_partition, publications[i].ret_offset,
+			       acknowledged - meant);
 		}
 	}
 	free(publications);
