@@ -466,6 +466,47 @@ test_life_with_damage(void)
 	CU_ASSERT_EQUAL(check_work(), 0);
 }
 
+/* Old chunks whose pages hang together wrongly cannot be deleted: appends go on. */
+static void
+test_retention_over_damage(void)
+{
+	bus_error err = BUS_ERROR_INIT;
+	bus_topic_spec spec = kit_spec("t", 1);
+	const busp_topic *topic;
+	BUS_BUF_AUTO content = { 0 };
+	char page[4092];
+	char *directory = kit_directory();
+	busp_journal *journal = kit_open(directory, bus_clock_system());
+	spec.retention_bytes = 100000;
+	CU_ASSERT_EQUAL_FATAL(busp_journal_topic_make(journal, &spec, &topic, &err),
+			      BUS_OK);
+	for (uint64_t i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(kit_write(journal, topic->logs, i, 1, 20000), BUS_OK);
+	}
+	busp_journal_close(journal);
+	kit_file_read(directory, STORE, &content);
+	memset(page, 'a', sizeof(page));
+	for (size_t at = 0; at < content.len; at += 4096) {
+		if (memcmp(content.data + at + 4, page, sizeof(page)) == 0) {
+			memset(content.data + at, 0x7f, 4);
+		}
+	}
+	kit_file_write(directory, STORE, bus_buf_view(&content));
+	journal = kit_open(directory, bus_clock_system());
+	busp_log *log = busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
+	int64_t bytes = log->bytes;
+	for (uint64_t i = 4; i < 10; i++) {
+		CU_ASSERT_EQUAL(kit_write(journal, log, i, 1, 20000), BUS_OK);
+	}
+	CU_ASSERT_EQUAL(log->start, 0);
+	CU_ASSERT_EQUAL(log->end, 10);
+	CU_ASSERT_EQUAL(log->bytes, bytes / 4 * 10);
+	CU_ASSERT_FALSE(kit_log_holds(journal, log, 0, 10));
+	CU_ASSERT_EQUAL(log->damaged_at, 0);
+	busp_journal_close(journal);
+	kit_remove_take(directory);
+}
+
 static const bus_case cases[] = {
 	{ "a flipped bit of the store is found", test_flips_in_store },
 	{ "a flipped bit is found before recovery, too", test_flips_before_recovery },
@@ -475,6 +516,7 @@ static const bus_case cases[] = {
 	{ "an old copy is found", test_old_copy },
 	{ "chunks moved, doubled or lost are found", test_chunks_by_hand },
 	{ "appends go on behind damage, reads do not", test_life_with_damage },
+	{ "what cannot be deleted holds nothing up", test_retention_over_damage },
 	{ 0 },
 };
 

@@ -697,7 +697,10 @@ test_killed(void)
 		CU_ASSERT_EQUAL(kit_write(journal, &topic->logs[i % 2], i / 2, 1, 500),
 				BUS_OK);
 		kit_copy(directory, copy);
+		CU_ASSERT_TRUE(kit_file_size(copy, "broker.db-wal") > 0);
 		busp_journal *image = kit_open(copy, &now.clock);
+		/* nothing is served that is only in a WAL that was never synced */
+		CU_ASSERT_EQUAL(kit_file_size(copy, "broker.db-wal"), 0);
 		for (int32_t p = 0; p < 2; p++) {
 			busp_log *log =
 				busp_journal_log(busp_journal_topic(image, BUS_STR("t")),
