@@ -213,11 +213,12 @@ typedef struct bus_adapter_ops {
 			   int64_t new_start, int timeout_ms, bus_error *err);
 
 	/* A sealed topic takes no event, of nobody: publish answers FAILED and RETRY. When
-	 * the call returns nothing more arrives; until then fillers (core/filler.h) may be
-	 * appended to find that out. Reading goes on. Idempotent; lasts until it is opened
-	 * again, also over a restart. Blocks up to timeout_ms. RETRY: not reachable, or a
-	 * transaction of somebody is still open; then it may be sealed or not, open it or
-	 * call again. FATAL: no such topic, refused. */
+	 * the call returns nothing more arrives, and what is last in each partition is a
+	 * record that can be read: fillers (core/filler.h) may be appended until then.
+	 * Reading goes on. Idempotent; lasts until it is opened again, also over a restart.
+	 * Blocks up to timeout_ms. RETRY: not reachable, or a transaction of somebody is
+	 * still open; then it may be sealed or not, open it or call again. FATAL: no such
+	 * topic, refused. */
 	bus_status (*seal)(bus_adapter *adapter, const char *topic, bool sealed,
 			   int timeout_ms, bus_error *err);
 

@@ -28,6 +28,7 @@
 	X(broker_check)                                                                  \
 	X(broker_status)                                                                 \
 	X(migrate)                                                                       \
+	X(migrate_broker)                                                                \
 	X(topic)                                                                         \
 	X(topic_ensure)                                                                  \
 	X(topic_ls)                                                                      \

@@ -61,28 +61,29 @@ bus_cli_publisher_destroy(bus_cli_publisher *publisher)
 	free(publisher);
 }
 
-static bus_str
-busp_person(bus_arena *arena)
+bus_str
+bus_cli_actor(const bus_cli *cli)
 {
+	const char *actor = bus_cli_text(cli, "actor");
+	actor = actor != NULL ? actor : cli->actor;
 	char host[256] = "";
 	const char *user = getenv("USER");
 	gethostname(host, sizeof(host) - 1);
-	if (user == NULL || *user == '\0') {
-		return bus_arena_printf(arena, "uid%ld@%s", (long)getuid(), host);
+	if (actor != NULL) {
+		return bus_str_from(actor);
 	}
-	return bus_arena_printf(arena, "%s@%s", user, host);
+	if (user == NULL || *user == '\0') {
+		return bus_arena_printf(cli->arena, "uid%ld@%s", (long)getuid(), host);
+	}
+	return bus_arena_printf(cli->arena, "%s@%s", user, host);
 }
 
 void
 bus_cli_event_defaults(const bus_cli *cli, bus_event *event)
 {
 	const char *tenant = bus_cli_text(cli, "tenant");
-	const char *actor = bus_cli_text(cli, "actor");
 	event->tenant = bus_str_from(tenant != NULL ? tenant : cli->tenant);
-	event->actor = bus_str_from(actor != NULL ? actor : cli->actor);
-	if (event->actor.data == NULL) {
-		event->actor = busp_person(cli->arena);
-	}
+	event->actor = bus_cli_actor(cli);
 	event->id = bus_str_from(bus_cli_text(cli, "id"));
 	event->correlationid = bus_str_from(bus_cli_text(cli, "correlation"));
 }
@@ -407,7 +408,8 @@ busp_send(bus_cli_publisher *publisher)
 			place->outcome =
 				uncertain ? BUS_OUTCOME_UNCERTAIN : place->outcome;
 		}
-		bool late = bus_clock_mono_ms(cli->clock) >= deadline;
+		/* with no time left for another attempt: that one could only fail otherwise */
+		bool late = bus_clock_mono_ms(cli->clock) + RETRY_PAUSE_MS >= deadline;
 		if (status == BUS_E_FATAL || (status != BUS_OK && late)) {
 			return busp_say_unsent(publisher, &err);
 		}

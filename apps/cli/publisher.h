@@ -80,6 +80,9 @@ bus_exit bus_cli_publisher_create(const bus_cli *cli, bool validate,
 				  bus_cli_publisher **ret_publisher);
 void bus_cli_publisher_destroy(bus_cli_publisher *publisher);
 
+/* Who acts: --actor, $BUSLINE_ACTOR, or user@host. */
+bus_str bus_cli_actor(const bus_cli *cli);
+
 /* Tenant, actor, id and correlation as given or by default. */
 void bus_cli_event_defaults(const bus_cli *cli, bus_event *event);
 

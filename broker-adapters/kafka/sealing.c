@@ -8,7 +8,8 @@
  * ever (Kafka 4.1.0: "Received fatal error RecordTooLargeException while sending txn marker"),
  * although the producer was told that its transaction is committed. So what is open ends as
  * its producer wants, the seal waits for it, and a record without headers of at most 10 bytes
- * of key and value still fits, which is no event.
+ * of key and value still fits, which is no event. The last one that is put in is such a one, a
+ * filler: so a reader finds the end of the log by its last record, where marks are none.
  *
  * Brokers hear of the limit one after the other. Fillers are sent to every partition until each
  * is refused; one that gets in is what fillers are for. librdkafka 2.0.2 can only replace all
@@ -279,6 +280,7 @@ typedef struct busp_prober {
 	rd_kafka_t *rk;
 	size_t outstanding;
 	bool refused[BUS_PARTITIONS_MAX]; /* the last filler, as too large */
+	bool ended[BUS_PARTITIONS_MAX];   /* by a filler that is in the log */
 } busp_prober;
 
 static void
@@ -291,6 +293,8 @@ busp_on_probe(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 	if (message->partition >= 0 && message->partition < BUS_PARTITIONS_MAX) {
 		prober->refused[message->partition] =
 			message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+		prober->ended[message->partition] =
+			message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->len > 0;
 	}
 }
 
@@ -330,6 +334,15 @@ busp_prober_free(busp_prober *prober)
 	free(prober);
 }
 
+static void
+busp_prober_await(busp_prober *prober, int64_t deadline_ms)
+{
+	while (prober->outstanding > 0 &&
+	       busp_remaining_ms(bus_clock_system(), deadline_ms) > 0) {
+		rd_kafka_poll(prober->rk, BUSP_LOOK_MS);
+	}
+}
+
 /* Sends a filler to each partition that took the last one; true if there is none left. */
 static bool
 busp_probe(busp_prober *prober, const char *topic, int32_t count, int64_t deadline_ms)
@@ -345,10 +358,7 @@ busp_probe(busp_prober *prober, const char *topic, int32_t count, int64_t deadli
 			prober->outstanding++;
 		}
 	}
-	while (prober->outstanding > 0 &&
-	       busp_remaining_ms(bus_clock_system(), deadline_ms) > 0) {
-		rd_kafka_poll(prober->rk, BUSP_LOOK_MS);
-	}
+	busp_prober_await(prober, deadline_ms);
 	for (int32_t p = 0; p < count; p++) {
 		all = all && prober->refused[p];
 	}
@@ -438,6 +448,34 @@ busp_await_decided(busp_kafka *self, busp_prober *prober, const char *topic,
 	return status;
 }
 
+/* The last record of each partition, behind all marks. */
+static bus_status
+busp_end(busp_prober *prober, const char *topic, int32_t count, int64_t deadline_ms,
+	 bus_error *err)
+{
+	static char value[] = BUS_FILLER_VALUE;
+
+	for (int32_t p = 0; p < count; p++) {
+		if (rd_kafka_producev(prober->rk, RD_KAFKA_V_TOPIC(topic),
+				      RD_KAFKA_V_PARTITION(p),
+				      RD_KAFKA_V_VALUE(value, sizeof(value) - 1),
+				      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+				      RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			prober->outstanding++;
+		}
+	}
+	busp_prober_await(prober, deadline_ms);
+	for (int32_t p = 0; p < count; p++) {
+		if (!prober->ended[p]) {
+			return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0,
+					     "seal topic %s: the end of partition %d "
+					     "could not be marked",
+					     topic, p);
+		}
+	}
+	return BUS_OK;
+}
+
 bus_status
 busp_kafka_seal(bus_adapter *adapter, const char *topic, bool sealed, int timeout_ms,
 		bus_error *err)
@@ -462,6 +500,9 @@ busp_kafka_seal(bus_adapter *adapter, const char *topic, bool sealed, int timeou
 	status = busp_await_refusal(prober, topic, count, deadline_ms, err);
 	if (status == BUS_OK) {
 		status = busp_await_decided(self, prober, topic, count, deadline_ms, err);
+	}
+	if (status == BUS_OK) {
+		status = busp_end(prober, topic, count, deadline_ms, err);
 	}
 	busp_prober_free(prober);
 	return status;

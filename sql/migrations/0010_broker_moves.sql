@@ -39,7 +39,8 @@ GRANT EXECUTE ON FUNCTION busline.broker_url TO busline_worker, busline_gateway,
 
 -- The commit point of a move. Only under the lease named "migrate-broker" (BL001), and only from
 -- where the bus is (BL003): one that has gone elsewhere must not be called from a place where
--- nobody is.
+-- nobody is. The lease's row is locked until the end: who takes the lease anew, under the next
+-- epoch, knows from then on whether this happened.
 CREATE FUNCTION busline.broker_move_record(lease_epoch bigint, from_url text, to_url text,
 					   actor text, reason text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -47,7 +48,7 @@ DECLARE
 	moved bigint;
 BEGIN
 	PERFORM FROM busline.lease WHERE name = 'migrate-broker' AND epoch = lease_epoch
-	    FOR SHARE;
+	    FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'BL001',
 			MESSAGE = format('the lease "migrate-broker" has not epoch %s',
