@@ -167,7 +167,7 @@ busp_serve(busp_server *server, bus_error *err)
 			busp_rest(server);
 		}
 	}
-	nng_listener_close(server->listener);
+	busp_pool_drain(server);
 	return status == BUS_OK ? busp_drain(server, err) : status;
 }
 
@@ -227,7 +227,8 @@ bus_broker_serve(const bus_broker_options *options, bus_error *err)
 					   &server.journal, err);
 	}
 	if (status != BUS_OK) {
-		return status;
+		/* nobody waits here for space on the disk: who started it is told */
+		return err->status = BUS_E_FATAL;
 	}
 	/* Seconds since 1970: grows from one life of the broker to the next. */
 	server.boot = (uint32_t)(bus_clock_wall_us(options->clock) / 1000000);

@@ -28,7 +28,9 @@
 #define BUSP_REQUESTS_SPARE 64
 /* Requests of one connection at once; a client of ours has less than ten. */
 #define BUSP_PIPE_REQUESTS_MAX 64
-/* Bytes of requests that wait for the broker's thread; more are refused with BUSY. */
+/* Bytes of requests that wait to be carried out, of one connection and of all; more are
+ * refused with BUSY. */
+#define BUSP_PIPE_QUEUE_BYTES_MAX (8u << 20)
 #define BUSP_QUEUE_BYTES_MAX (64u << 20)
 /* Answers that wait for one client to read, and for all of them. */
 #define BUSP_PIPE_ANSWER_BYTES_MAX (8u << 20)
@@ -36,7 +38,7 @@
 /* A client that reads nothing of an answer for this long is cut off. */
 #define BUSP_SEND_MS_MAX 10000
 /* Bytes of one commit: what comes first does not wait for all that came later. */
-#define BUSP_COMMIT_BYTES_MAX (16u << 20)
+#define BUSP_COMMIT_BYTES_MAX (4u << 20)
 /* How long an append waits for the one before it. */
 #define BUSP_AHEAD_MS_MAX 2000
 /* How long a group's cursor waits for a commit that it can go with. */
@@ -108,9 +110,10 @@ struct busp_request {
 /* A connection. */
 typedef struct busp_pipe {
 	uint32_t id;
-	uint32_t requests;   /* received and not answered, or the answer not gone */
-	uint64_t sends;      /* answers that nng took over */
-	size_t queued_bytes; /* answers behind another */
+	uint32_t requests;    /* received and not answered, or the answer not gone */
+	size_t request_bytes; /* of those that wait to be carried out */
+	uint64_t sends;       /* answers that nng took over */
+	size_t queued_bytes;  /* answers behind another */
 	size_t flight_bytes; /* the last one that nng took over: it may have left or not */
 	int64_t flight_ms;   /* since when */
 	bool cut;            /* closing */
@@ -149,8 +152,9 @@ struct busp_server {
 	size_t gone_count;
 	size_t gone_capacity;
 	bool woken;
-	bool crowded; /* connections are refused; logged once */
-	bool closing;
+	bool crowded;  /* connections are refused; logged once */
+	bool draining; /* takes no connection */
+	bool closing;  /* receives nothing */
 
 	/* ---- the broker's thread only ---- */
 	busp_request **requests;
@@ -195,6 +199,8 @@ BUS_MUST_CHECK bus_status busp_listen_start(busp_server *server, bus_buf *ret_ur
 /* ---- server_pool.c: requests come, answers go ---- */
 
 BUS_MUST_CHECK bus_status busp_pool_open(busp_server *server, bus_error *err);
+/* No connection is taken any more; those that are there stay. */
+void busp_pool_drain(busp_server *server);
 void busp_pool_close(busp_server *server);
 /* Contexts for as many requests as may come; how many of them cannot be had. */
 size_t busp_pool_grow(busp_server *server);

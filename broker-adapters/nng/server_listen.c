@@ -168,11 +168,7 @@ busp_listener_make(busp_server *server, const busp_place *place)
 	rv = rv != 0 ?
 		     rv :
 		     nng_listener_set_bool(server->listener, NNG_OPT_TCP_KEEPALIVE, true);
-	if (rv == 0 && place->tls) {
-		rv = nng_listener_set_string(server->listener, NNG_OPT_TLS_CERT_KEY_FILE,
-					     server->options->tls_file);
-	}
-	return rv != 0 ? rv : nng_listener_start(server->listener, 0);
+	return rv;
 }
 
 bus_status
@@ -203,11 +199,20 @@ busp_listen_start(busp_server *server, bus_buf *ret_url, bus_error *err)
 		return err->status;
 	}
 	int rv = busp_listener_make(server, &place);
+	if (rv == 0 && place.tls) {
+		rv = nng_listener_set_string(server->listener, NNG_OPT_TLS_CERT_KEY_FILE,
+					     server->options->tls_file);
+		if (rv != 0) {
+			return bus_error_set(err, BUS_E_FATAL, "config", rv,
+					     "broker.tls-file %.200s: %s; it holds "
+					     "certificates and their key, as PEM",
+					     server->options->tls_file, nng_strerror(rv));
+		}
+	}
+	rv = rv != 0 ? rv : nng_listener_start(server->listener, 0);
 	if (rv != 0) {
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, rv,
-				     "broker.listen %.200s%s%.200s: %s",
-				     server->options->listen, place.tls ? " with " : "",
-				     place.tls ? server->options->tls_file : "",
+				     "broker.listen %.200s: %s", server->options->listen,
 				     nng_strerror(rv));
 	}
 	uint16_t port = (uint16_t)atoi(place.port);

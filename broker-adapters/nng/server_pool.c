@@ -117,8 +117,8 @@ busp_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
 	pthread_mutex_lock(&server->lock);
 	if (event == NNG_PIPE_EV_ADD_PRE) {
 		refuse = server->pipe_count >= server->options->connections_max ||
-			 server->closing;
-		crowded = refuse && !server->crowded && !server->closing;
+			 server->draining;
+		crowded = refuse && !server->crowded && !server->draining;
 		server->crowded |= crowded;
 		if (!refuse) {
 			busp_pipe_add(server, id);
@@ -209,10 +209,12 @@ busp_request_admit(busp_request *request, bool *ret_cut)
 	pipe->requests++;
 	size_t bytes = nng_msg_len(request->msg);
 	if (request->refused == BUSP_DONE &&
-	    server->queue_bytes + bytes > BUSP_QUEUE_BYTES_MAX) {
+	    (pipe->request_bytes + bytes > BUSP_PIPE_QUEUE_BYTES_MAX ||
+	     server->queue_bytes + bytes > BUSP_QUEUE_BYTES_MAX)) {
 		request->refused = BUSP_BUSY;
 	}
 	request->bytes = request->refused == BUSP_DONE ? bytes : 0;
+	pipe->request_bytes += request->bytes;
 	server->queue_bytes += request->bytes;
 	busp_list_add(&server->arrived, request);
 	busp_wake(server);
@@ -320,6 +322,10 @@ busp_request_let_go(busp_request *request)
 	}
 	if (request->bytes > 0) {
 		pthread_mutex_lock(&server->lock);
+		busp_pipe *pipe = *busp_pipe_place(server, request->pipe);
+		if (pipe != NULL) {
+			pipe->request_bytes -= request->bytes;
+		}
 		server->queue_bytes -= request->bytes;
 		pthread_mutex_unlock(&server->lock);
 		request->bytes = 0;
@@ -643,10 +649,19 @@ busp_pool_open(busp_server *server, bus_error *err)
 }
 
 void
+busp_pool_drain(busp_server *server)
+{
+	/* Closing the listener would close its connections, and with them the answers. */
+	pthread_mutex_lock(&server->lock);
+	server->draining = true;
+	pthread_mutex_unlock(&server->lock);
+}
+
+void
 busp_pool_close(busp_server *server)
 {
 	pthread_mutex_lock(&server->lock);
-	server->closing = true;
+	server->draining = server->closing = true;
 	pthread_mutex_unlock(&server->lock);
 	/* A context that is in use when its socket is closed may outlive it in nng 1.5.2. */
 	for (size_t i = 0; i < server->request_count; i++) {

@@ -23,7 +23,7 @@ busp_token_load(const char *path, uint8_t ret_token[BUSP_TOKEN_BYTES], bus_error
 		(void)fclose(file);
 	}
 	if (read && len > TOKEN_FILE_MAX) {
-		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, 0,
+		return bus_error_set(err, BUS_E_FATAL, "config", 0,
 				     "token file %s: longer than %d bytes", path,
 				     TOKEN_FILE_MAX);
 	}
@@ -31,7 +31,7 @@ busp_token_load(const char *path, uint8_t ret_token[BUSP_TOKEN_BYTES], bus_error
 		len--;
 	}
 	if (!read || len == 0) {
-		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, read ? 0 : code,
+		return bus_error_set(err, BUS_E_FATAL, "config", read ? 0 : code,
 				     "token file %s: %s", path,
 				     read ? "it is empty" : strerror(code));
 	}

@@ -295,25 +295,59 @@ def test_readers_that_never_read(make_broker):
             raw.close()
 
 
-def test_a_reader_of_one_answer_that_never_reads_it(make_broker):
-    """nng has no time limit for the answer that is on its way: the broker has."""
+ESTABLISHED = 1
+
+
+def connection(port, other):
+    """Its state at `port`, and the bytes that the kernel has for `other`, on their way or there."""
+    rows = {}
+    with open("/proc/net/tcp") as table:
+        for line in list(table)[1:]:
+            fields = line.split()
+            ports = tuple(int(place.split(":")[1], 16) for place in fields[1:3])
+            rows[ports] = [int(number, 16) for number in [fields[3], *fields[4].split(":")]]
+    state, sending, _ = rows.get((port, other), (0, 0, 0))
+    return state, sending + rows[other, port][2]
+
+
+@pytest.mark.parametrize("most, counts", [(MIB, range(1, 9)), (1, range(30, 111, 10))])
+def test_an_answer_on_its_way_that_nobody_reads(make_broker, most, counts):
+    """nng has no time limit for the one it sends just now, only for those behind it."""
     broker = make_broker()
     client = Client(broker.address)
     ensure(client)
-    for sequence in range(1, 9):
-        append(client, 2, sequence, (TOPIC, 1, [bytes(100000)] * 9))
-    files = broker.files()
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.settimeout(20 * SLOW)
-    raw.connect(broker.address)
-    raw.sendall(GREETING)
-    raw.recv(8)
-    # its socket's buffers at the broker may take an answer: the second one stays behind
-    raw.sendall(frame(wire.FETCH, fetch_body([(TOPIC, 1, 0)])) * 4)
-    wait_for(lambda: broker.logged("connection cut"), "it is cut", 40)
-    wait_for(lambda: broker.files() <= files, "its connection is closed", 20)
-    raw.close()
+    for sequence in range(1, 5):
+        append(client, 2, sequence, (TOPIC, 1, [bytes(60000)] * 15))
+    asked = fetch_body([(TOPIC, 1, 0)], 0, most)
+    answer = len(client.ask(wire.FETCH, asked).raw)
+    deaf = []
+    for count in counts:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(broker.address)
+        raw.sendall(GREETING)
+        raw.recv(8)
+        for _ in range(count):
+            raw.sendall(frame(wire.FETCH, asked))
+            # carried out: its answer went to this connection before that one's
+            client.info()
+        deaf.append((count * answer, raw))
+
+    def all_in_kernel():
+        """Of whoever is still connected the broker itself holds nothing to speak of."""
+        left = 0
+        for size, raw in deaf:
+            state, held = connection(broker.port, raw.getsockname()[1])
+            if state == ESTABLISHED:
+                left += 1
+                if held + 65536 < size:
+                    return None
+        return left
+
+    assert all_in_kernel() is None, "the kernel took it all: nothing is shown by this"
+    assert 0 < wait_for(all_in_kernel, "who holds the broker's memory is cut", 40) < len(deaf)
+    for _, raw in deaf:
+        raw.close()
 
 
 def test_too_many_requests_of_one_connection(make_broker):
@@ -324,6 +358,25 @@ def test_too_many_requests_of_one_connection(make_broker):
         assert closed(raw)
         assert [line["why"] for line in broker.logged("connection cut")] \
             == ["too many requests at once"]
+
+
+def test_too_many_bytes_of_one_connection(make_broker):
+    """What waits for its predecessor is kept, up to a bound, and nobody else is told to wait."""
+    broker = make_broker()
+    with siege(broker) as honest:
+        append(Client(broker.address), 7, 1, (TOPIC, 2, [b"first"]))
+        raw = connect(broker)
+        for sequence in range(3, 15):
+            raw.sendall(frame(wire.APPEND,
+                              append_body(7, sequence, [(TOPIC, 2, [bytes(900000)])])))
+        honest.more(5)
+        said = []
+        for _ in range(12):
+            length, = struct.unpack(">Q", raw.recv(8, socket.MSG_WAITALL))
+            said.append(wire.REFUSALS[raw.recv(length, socket.MSG_WAITALL)[10]])
+        assert said.count("busy") == 3 and said[:3] == ["busy"] * 3, said
+        assert said.count("out of sequence") == 9
+        raw.close()
 
 
 def test_parked_requests_starve_nobody(make_broker):
@@ -347,6 +400,8 @@ def test_parked_requests_starve_nobody(make_broker):
 def test_whoever_leaves_while_it_waits_leaves_nothing(make_broker):
     broker = make_broker()
     with siege(broker):
+        patient = connect(broker)
+        patient.sendall(frame(wire.FETCH, fetch_body([(TOPIC, 2, 0)], 30000)))
         files = broker.files()
         join = wire.text("g") + wire.text(TOPIC)
         for number in range(3000):
@@ -358,6 +413,11 @@ def test_whoever_leaves_while_it_waits_leaves_nothing(make_broker):
             raw.close()
         wait_for(lambda: broker.files() <= files + 5, "their connections are closed", 30)
         wait_for(lambda: not Client(broker.address).groups(), "the group is forgotten", 30)
+        # there was room for all of them: who waited before still does
+        patient.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            patient.recv(1)
+        patient.close()
 
 
 # ---- requests that are no requests
@@ -509,8 +569,7 @@ def test_a_producers_requests_count_once_and_in_order(make_broker):
     more, said_more = later(lambda: append(three, 5, 6, (TOPIC, 0, [b"6"])))
     thread.join(0.3)
     assert refusal(one, wire.APPEND, append_body(5, 4, [("none", 0, [b"4"])])) == "no topic"
-    thread.join(1)
-    more.join(1)
+    more.join(0.7)
     assert said == said_more == ["out of sequence"]
     assert append(one, 5, 4, (TOPIC, 0, [b"4"])) == [3]
     # too old, and one that begins in the middle
@@ -537,16 +596,17 @@ def test_a_full_partition_keeps_no_other_out(make_broker):
         sequence += 1
         append(client, 1, sequence, (TOPIC, 0, [bytes(50000)] * 10))
     append(client, 1, sequence + 1, (TOPIC, 1, [b"x"]), (TOPIC, 2, [b"y"]))
-    answer = client.ask(wire.FETCH, fetch_body([(TOPIC, p, 0) for p in range(3)], 0, 200000))
-    found = {}
-    for _ in range(answer.number("I")):
-        place, verdict = answer.number("I"), answer.number("B")
-        assert verdict == 0
+    for _ in range(6):  # whoever is first
+        answer = client.ask(wire.FETCH, fetch_body([(TOPIC, p, 0) for p in range(3)], 0, 200000))
+        found = {}
         for _ in range(answer.number("I")):
-            found.setdefault(place, []).extend(wire.slice_of(answer, TOPIC, place))
-    answer.done()
-    assert set(found) == {0, 1, 2}
-    assert [m.value() for m in found[1] + found[2]] == [b"x", b"y"]
+            place, verdict = answer.number("I"), answer.number("B")
+            assert verdict == 0
+            for _ in range(answer.number("I")):
+                found.setdefault(place, []).extend(wire.slice_of(answer, TOPIC, place))
+        answer.done()
+        assert set(found) == {0, 1, 2}
+        assert [m.value() for m in found[1] + found[2]] == [b"x", b"y"]
     # at least one record, however little was asked for
     assert len(client.fetch(TOPIC, 0, 0, most=1)) == 1
 
@@ -629,7 +689,7 @@ def test_off_loopback_only_with_a_token(make_broker):
         code, said = ended(make_broker(running=False, url=f"nng+tcp://{host}:0"))
         assert code == 78 and "--broker-token-file" in said
     code, said = ended(make_broker(["--broker-token-file", folder / "empty"], running=False))
-    assert code == 70 and "it is empty" in said
+    assert code == 78 and "it is empty" in said
     broker = make_broker(["--broker-token-file", folder / "token"], running=False)
     broker.url = f"nng+tcp://0.0.0.0:{broker.port}"
     broker.client = Client(broker.address, token=sha256(b"open sesame"))
@@ -656,6 +716,10 @@ def test_tls(make_broker):
         Client(broker.address, timeout=5).info()
     code, said = ended(make_broker(running=False, url="nng+tls+tcp://127.0.0.1:0"))
     assert code == 78 and "--broker-tls-file" in said
+    for wrong in ("cert", "none"):  # a certificate without its key; no file at all
+        code, said = ended(make_broker(["--broker-tls-file", folder / wrong], running=False,
+                                       url="nng+tls+tcp://127.0.0.1:0"))
+        assert code == 78 and str(folder / wrong) in said
     shutil.rmtree(folder)
 
 
@@ -762,30 +826,53 @@ def test_a_full_disk(make_broker):
         run("umount", "--lazy", broker.directory)
 
 
-def test_a_disk_that_fails(make_broker):
+@pytest.fixture
+def bad_disk(make_broker):
+    """A broker, and the file that makes its disk fail (empty) or slow (not empty)."""
     folder = scratch("disk")
     run("cc", "-shared", "-fPIC", "-o", folder / "fail_sync.so",
         ROOT / "tests/support/fail_sync.c")
-    broken = folder / "broken"
-    broker = make_broker(environment={
-        "LD_PRELOAD": str(folder / "fail_sync.so"), "FAIL_SYNC": str(broken),
-        "ASAN_OPTIONS": "verify_asan_link_order=0"})
+    yield make_broker(environment={
+        "LD_PRELOAD": str(folder / "fail_sync.so"), "FAIL_SYNC": str(folder / "bad"),
+        "ASAN_OPTIONS": "verify_asan_link_order=0"}), folder / "bad"
+    shutil.rmtree(folder)
+
+
+def test_a_disk_that_fails(bad_disk):
+    broker, bad = bad_disk
     client = broker.client
     ensure(client)
     assert append(client, 1, 1, (TOPIC, 0, [b"kept"])) == [0]
     others = [Client(broker.address) for _ in range(4)]
     for other in others:
         other.info()
-    broken.write_text("")
+    bad.write_text("")
     said = [later(lambda c=other, n=number: append(c, 10 + n, 1, (TOPIC, 0, [b"lost"])))
             for number, other in enumerate(others)]
     assert broker.process.wait(20 * SLOW) == 70, broker.tail()
     for thread, answers in said:
         thread.join(20)
         assert answers == [], "acknowledged on a disk that failed"
-    assert any("sync" in line["error"] or "disk" in line["error"]
-               for line in broker.logged("broker ended")), broker.tail()
-    broken.unlink()
+    line, = broker.logged("broker ended")
+    assert "sync" in line["error"] or "disk" in line["error"], line
+    bad.unlink()
     broker.run()
     assert broker.read(TOPIC)[0][0].value() == b"kept"
-    shutil.rmtree(folder)
+
+
+def test_what_came_during_the_last_commit_is_answered(bad_disk):
+    broker, bad = bad_disk
+    clients = [Client(broker.address) for _ in range(5)]
+    for client in clients:
+        ensure(client)
+    bad.write_text("slow")
+    said = [later(lambda c=client, n=number: append(c, 10 + n, 1, (TOPIC, 0, [b"%d" % n])))
+            for number, client in enumerate(clients)]
+    # all have come while the first one's commit takes its time
+    wait_for(lambda: all(connection(broker.port, c.socket.getsockname()[1])[0] == ESTABLISHED
+                         for c in clients), "all are connected")
+    time.sleep(0.2)
+    assert broker.stop() == 0
+    for thread, _ in said:
+        thread.join(20)
+    assert sorted(answers[0][0] for _, answers in said) == [0, 1, 2, 3, 4]

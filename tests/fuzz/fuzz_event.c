@@ -5,18 +5,15 @@
  * the empty line the value is null, and a line without ": " is a header without a value.
  * What must hold for every input is checked here and aborts when it does not.
  *
- * tests/fuzz/run builds it with libFuzzer. Without it (BUS_LIBFUZZER is not defined) main()
- * below runs the files named, or those of the folders named, once each.
+ * tests/fuzz/run builds it with libFuzzer; without it main() of corpus.h runs the files
+ * named once each.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "core/event.h"
 #include "core/json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/corpus.h"
 
 #define HEADERS_MAX 256
 
@@ -185,61 +182,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef BUS_LIBFUZZER
-
-static bool
-run_file(const char *path)
+void
+fuzz_end(void)
 {
-	FILE *file = fopen(path, "rb");
-	if (file == NULL) {
-		perror(path);
-		return false;
-	}
-	static uint8_t data[1 << 20];
-	size_t size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	/* of exactly that size: a read past the end is found */
-	uint8_t *copy = malloc(size + (size == 0));
-	if (copy == NULL) {
-		return false;
-	}
-	memcpy(copy, data, size);
-	LLVMFuzzerTestOneInput(copy, size);
-	free(copy);
-	return true;
-}
-
-static unsigned
-run_folder(const char *path)
-{
-	unsigned ran = 0;
-	DIR *folder = opendir(path);
-	for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-		char name[4096];
-		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-		if (entry->d_name[0] != '.') {
-			ran += run_file(name);
-		}
-	}
-	if (folder != NULL) {
-		closedir(folder);
-	}
-	return ran;
-}
-
-int
-main(int argc, char **argv)
-{
-	unsigned ran = 0;
-	for (int i = 1; i < argc; i++) {
-		struct stat info;
-		bool is_folder = stat(argv[i], &info) == 0 && S_ISDIR(info.st_mode);
-		ran += is_folder ? run_folder(argv[i]) : run_file(argv[i]);
-	}
 	bus_arena_destroy(arena);
 	bus_hasher_destroy(hasher);
-	printf("%u inputs\n", ran);
-	return ran > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
-
-#endif

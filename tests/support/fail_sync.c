@@ -1,10 +1,12 @@
 /*
- * fail_sync.c - a disk whose syncs fail as soon as a file exists; preloaded into a process
+ * fail_sync.c - a disk whose syncs fail, or take long; preloaded into a process
  *
- * $FAIL_SYNC names the file.
+ * $FAIL_SYNC names a file: while it is there and empty, syncs fail; while it is there and
+ * not empty, each takes half a second.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,9 +17,13 @@ static int
 sync_or_fail(long number, int fd)
 {
 	const char *path = getenv("FAIL_SYNC");
-	if (path != NULL && access(path, F_OK) == 0) {
-		errno = EIO;
-		return -1;
+	struct stat file;
+	if (path != NULL && stat(path, &file) == 0) {
+		if (file.st_size == 0) {
+			errno = EIO;
+			return -1;
+		}
+		usleep(500000);
 	}
 	return (int)syscall(number, fd);
 }
