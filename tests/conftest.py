@@ -9,6 +9,7 @@ import pytest
 
 from support.embedded import Embedded
 from support.platform import BINARY, Kafka, Platform, Postgres
+from support.raw_broker import Broker
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -51,6 +52,23 @@ def own_broker(request):
     server = {"kafka": Kafka, "embedded": Embedded}[request.param].start()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def make_broker():
+    """Makes embedded brokers with settings; they end with the test."""
+    made = []
+
+    def make(*args, running=True, **more):
+        broker = Broker(*args, **more)
+        made.append(broker)
+        if running:
+            broker.run()
+        return broker
+
+    yield make
+    for broker in made:
+        broker.remove()
 
 
 @pytest.fixture
