@@ -69,18 +69,14 @@ busp_scan_chunk(busp_scan *scan, const busp_chunk *chunk)
 static void
 busp_scan_row(busp_scan *scan, sqlite3_stmt *query)
 {
-	int64_t place = sqlite3_column_int64(query, 0);
 	busp_chunk chunk;
-	if (busp_place_offset(place) > scan->at) {
-		scan->damage = "a chunk is missing";
-		return;
-	}
-	scan->damage = busp_chunk_parse(scan->journal, scan->log, place,
-					busp_column_bytes(query, 1), &chunk);
+	scan->damage =
+		busp_chunk_parse(scan->journal, scan->log, sqlite3_column_int64(query, 0),
+				 busp_column_bytes(query, 1), &chunk);
 	if (scan->damage != NULL) {
 		return;
 	}
-	if (scan->at >= chunk.base + chunk.batch.count) {
+	if (chunk.base > scan->at || scan->at >= chunk.base + chunk.batch.count) {
 		scan->damage = "a chunk is missing";
 		return;
 	}

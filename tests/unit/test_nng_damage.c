@@ -290,6 +290,12 @@ test_cut_files(void)
 	kit_file_remove(work, STORE);
 	CU_ASSERT_EQUAL(look(&closed_dump, why), KIT_FOUND);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, "is gone"));
+	/* a store that is empty does not take its WAL along */
+	kit_copy(killed, work);
+	kit_file_cut(work, STORE, 0);
+	CU_ASSERT_EQUAL(look(&killed_dump, why), KIT_FOUND);
+	CU_ASSERT_EQUAL(check_work(), SIZE_MAX);
+	CU_ASSERT_EQUAL(kit_file_size(work, WAL), kit_file_size(killed, WAL));
 	/* as it was, it opens */
 	kit_copy(killed, work);
 	CU_ASSERT_EQUAL(look(&killed_dump, why), KIT_SAME);
@@ -404,6 +410,7 @@ test_chunks_by_hand(void)
 		  false },
 		{ "a cursor less", "delete from cursor where log = 1", false },
 		{ "another cursor", "update cursor set position = position + 1", false },
+		{ "another boot", "update store set boot = boot + 1", false },
 		{ "a commit less", "update store set commits = commits - 1", false },
 		{ "no store", "delete from store", false },
 	};
@@ -471,7 +478,7 @@ static void
 test_retention_over_damage(void)
 {
 	bus_error err = BUS_ERROR_INIT;
-	bus_topic_spec spec = kit_spec("t", 1);
+	bus_topic_spec spec = kit_spec("t", 2);
 	const busp_topic *topic;
 	BUS_BUF_AUTO content = { 0 };
 	char page[4092];
@@ -481,8 +488,11 @@ test_retention_over_damage(void)
 	CU_ASSERT_EQUAL_FATAL(busp_journal_topic_make(journal, &spec, &topic, &err),
 			      BUS_OK);
 	for (uint64_t i = 0; i < 4; i++) {
-		CU_ASSERT_EQUAL(kit_write(journal, topic->logs, i, 1, 20000), BUS_OK);
+		CU_ASSERT_EQUAL(kit_write(journal, &topic->logs[0], i + 1, 1, 20000),
+				BUS_OK);
+		CU_ASSERT_EQUAL(kit_write(journal, &topic->logs[1], 26, 1, 20000), BUS_OK);
 	}
+	int64_t bytes = topic->logs[1].bytes / 4;
 	busp_journal_close(journal);
 	kit_file_read(directory, STORE, &content);
 	memset(page, 'a', sizeof(page));
@@ -493,23 +503,111 @@ test_retention_over_damage(void)
 	}
 	kit_file_write(directory, STORE, bus_buf_view(&content));
 	journal = kit_open(directory, bus_clock_system());
-	busp_log *log = busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
-	int64_t bytes = log->bytes;
+	topic = busp_journal_topic(journal, BUS_STR("t"));
 	for (uint64_t i = 4; i < 10; i++) {
-		CU_ASSERT_EQUAL(kit_write(journal, log, i, 1, 20000), BUS_OK);
+		busp_journal_begin(journal);
+		(void)kit_append(journal, &topic->logs[0], i + 1, 1, 20000);
+		(void)kit_append(journal, &topic->logs[1], 26 + i, 1, 20000);
+		CU_ASSERT_EQUAL(busp_journal_commit(journal, &err), BUS_OK);
+		kit_made_free();
 	}
+	busp_log *log = &topic->logs[1];
 	CU_ASSERT_EQUAL(log->start, 0);
 	CU_ASSERT_EQUAL(log->end, 10);
-	CU_ASSERT_EQUAL(log->bytes, bytes / 4 * 10);
+	CU_ASSERT_EQUAL(log->bytes, bytes * 10);
 	CU_ASSERT_FALSE(kit_log_holds(journal, log, 0, 10));
 	CU_ASSERT_EQUAL(log->damaged_at, 0);
+	/* its neighbour, which was cut in the same commit */
+	log = &topic->logs[0];
+	CU_ASSERT_EQUAL(log->end, 10);
+	CU_ASSERT_EQUAL(log->start, 5);
+	CU_ASSERT_TRUE(log->bytes > 5 * 20000 && log->bytes < 5 * 20200);
+	CU_ASSERT_TRUE(kit_log_holds(journal, log, 6, 5));
 	busp_journal_close(journal);
 	kit_remove_take(directory);
+}
+
+/* What heads say is used before any record is looked at: each of their bits counts. */
+static void
+test_flips_in_heads(void)
+{
+	BUS_BUF_AUTO content = { 0 };
+	char magic[12] = "BSC1\0\0\0\4";
+	kit_file_read(closed, STORE, &content);
+	char *head = memmem(content.data, content.len, magic, 8);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(head);
+	for (size_t bit = 0; bit < 60 * 8; bit++) {
+		char why[BUS_ERROR_TEXT_MAX];
+		head[bit / 8] ^= (char)(1 << bit % 8);
+		kit_copy(closed, work);
+		kit_file_write(work, STORE, bus_buf_view(&content));
+		kit_verdict verdict = look(&closed_dump, why);
+		CU_ASSERT_EQUAL(verdict, KIT_FOUND);
+		head[bit / 8] ^= (char)(1 << bit % 8);
+	}
+}
+
+/* One commit less than the mark says is found, whichever slot says it; and with the newer
+ * slot gone the other one does for all but that commit. */
+static void
+test_each_slot(void)
+{
+	bus_buf old[4] = { 0 };
+	BUS_BUF_AUTO mark = { 0 };
+	char why[BUS_ERROR_TEXT_MAX];
+	kit_copy(closed, work);
+	for (int i = 0; i < 4; i++) {
+		kit_file_read(work, STORE, &old[i]);
+		/* its boot is a commit */
+		busp_journal *journal = kit_open(work, bus_clock_system());
+		busp_journal_close(journal);
+		kit_file_read(work, MARK, &mark);
+		BUS_BUF_AUTO now = { 0 };
+		kit_file_read(work, STORE, &now);
+		kit_file_write(work, STORE, bus_buf_view(&old[i]));
+		CU_ASSERT_EQUAL(look(&closed_dump, why), KIT_FOUND);
+		CU_ASSERT_PTR_NOT_NULL(strstr(why, "older than what was acknowledged"));
+		if (i >= 2) {
+			/* the slot with the larger count, at byte 8 of each */
+			size_t newer = memcmp(mark.data + 8, mark.data + 512 + 8, 8) > 0 ?
+					       0 :
+					       512;
+			memset(mark.data + newer, 0, 512);
+			kit_file_write(work, MARK, bus_buf_view(&mark));
+			kit_file_write(work, STORE, bus_buf_view(&old[i - 1]));
+			CU_ASSERT_EQUAL(look(&closed_dump, why), KIT_FOUND);
+			kit_file_write(work, STORE, bus_buf_view(&now));
+			CU_ASSERT_EQUAL(look(&closed_dump, why), KIT_SAME);
+		} else {
+			kit_file_write(work, STORE, bus_buf_view(&now));
+		}
+	}
+	for (int i = 0; i < 4; i++) {
+		bus_buf_fini(&old[i]);
+	}
+}
+
+/* Pages that nothing is read from are for a check. */
+static void
+test_structure(void)
+{
+	BUS_BUF_AUTO content = { 0 };
+	char why[BUS_ERROR_TEXT_MAX];
+	kit_copy(closed, work);
+	CU_ASSERT_EQUAL(check_work(), 0);
+	kit_file_read(work, STORE, &content);
+	content.data[39]++; /* how many pages are free */
+	kit_file_write(work, STORE, bus_buf_view(&content));
+	CU_ASSERT_TRUE(check_work() > 0);
+	CU_ASSERT_NOT_EQUAL(look(&closed_dump, why), KIT_WRONG);
 }
 
 static const bus_case cases[] = {
 	{ "a flipped bit of the store is found", test_flips_in_store },
 	{ "a flipped bit is found before recovery, too", test_flips_before_recovery },
+	{ "every bit of a head counts", test_flips_in_heads },
+	{ "each slot of the mark counts", test_each_slot },
+	{ "the structure is checked, too", test_structure },
 	{ "a flipped bit of the mark never makes it lie", test_flips_in_mark },
 	{ "a lost sector, a page of another place are found", test_sectors },
 	{ "a file that was cut or lost is found", test_cut_files },
