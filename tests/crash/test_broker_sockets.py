@@ -219,7 +219,7 @@ def test_whoever_leaves_while_it_waits_leaves_nothing(make_broker):
             raw = connect(broker)
             member = struct.pack(">Q", number) + wire.text("c") \
                 + struct.pack(">IIBQ", 600, 600, 0, 0)
-            raw.sendall(frame(wire.FETCH, fetch_body([(TOPIC, p, 0) for p in (1, 2)], 30000))
+            raw.sendall(frame(wire.FETCH, fetch_body([(TOPIC, p, 0) for p in (1, 2)], 30000)) * 2
                         + frame(wire.GROUP, join + member, ident=0x80000002))
             raw.close()
         wait_for(lambda: broker.files() <= files + 5, "their connections are closed", 30)
@@ -358,13 +358,10 @@ def test_a_producers_requests_count_once_and_in_order(make_broker):
 def test_a_full_partition_keeps_no_other_out(make_broker):
     client = Client(make_broker().address)
     ensure(client)
-    sequence = 0
-    for _ in range(20):
-        sequence += 1
-        append(client, 1, sequence, (TOPIC, 0, [bytes(50000)] * 10))
-    append(client, 1, sequence + 1, (TOPIC, 1, [b"x"]), (TOPIC, 2, [b"y"]))
+    for sequence in range(1, 22):
+        append(client, 1, sequence, *((TOPIC, p, [bytes(1000)] * 200) for p in range(3)))
     for _ in range(6):  # whoever is first
-        answer = client.ask(wire.FETCH, fetch_body([(TOPIC, p, 0) for p in range(3)], 0, 200000))
+        answer = client.ask(wire.FETCH, fetch_body([(TOPIC, p, 0) for p in range(3)], 0, 100000))
         found = {}
         for _ in range(answer.number("I")):
             place, verdict = answer.number("I"), answer.number("B")
@@ -372,8 +369,8 @@ def test_a_full_partition_keeps_no_other_out(make_broker):
             for _ in range(answer.number("I")):
                 found.setdefault(place, []).extend(wire.slice_of(answer, TOPIC, place))
         answer.done()
-        assert set(found) == {0, 1, 2}
-        assert [m.value() for m in found[1] + found[2]] == [b"x", b"y"]
+        assert sorted(found) == [0, 1, 2]
+        assert all(25 < len(messages) < 40 for messages in found.values())
     # at least one record, however little was asked for
     assert len(client.fetch(TOPIC, 0, 0, most=1)) == 1
 
