@@ -37,6 +37,8 @@ busp_catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	/* a limit of the file's size is an error of a write like a full disk */
+	sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 /* --data, else broker.directory, else where `busline up` has it. */

@@ -230,8 +230,7 @@ bus_broker_serve(const bus_broker_options *options, bus_error *err)
 		/* nobody waits here for space on the disk: who started it is told */
 		return err->status = BUS_E_FATAL;
 	}
-	/* Seconds since 1970: grows from one life of the broker to the next. */
-	server.boot = (uint32_t)(bus_clock_wall_us(options->clock) / 1000000);
+	server.boot = busp_journal_boot(server.journal);
 	server.groups = busp_groups_create(server.boot);
 	pthread_mutex_init(&server.lock, NULL);
 	int rv = nng_rep0_open(&server.socket);
