@@ -11,6 +11,8 @@
 
 /* A call that was cancelled is over at once; this is for a machine in trouble. */
 #define BUSP_CANCEL_MS 2000
+/* Answers that are coming come within this; the others are waited for by the broker. */
+#define BUSP_QUIET_MS 100
 /* A connection that broke is made again within this; so long nobody speaks of it. */
 #define BUSP_RECONNECT_MS 1000
 
@@ -156,7 +158,12 @@ busp_call_step(void *argument)
 	busp_client_lock(call->client);
 	int result = nng_aio_result(call->aio);
 
-	if (call->state == BUSP_CALL_SENDING && result == 0) {
+	if (call->state == BUSP_CALL_SENDING && result == 0 &&
+	    call->link != call->client->link) {
+		/* its socket is being closed: no more of it */
+		call->was_sent = true;
+		busp_call_finish(call, NNG_ECANCELED);
+	} else if (call->state == BUSP_CALL_SENDING && result == 0) {
 		call->state = BUSP_CALL_SENT;
 		call->was_sent = true;
 		nng_ctx_recv(call->context, call->aio);
@@ -181,13 +188,16 @@ busp_call_idle(busp_client *client)
 {
 	busp_call *call = client->calls;
 
-	while (call != NULL && call->state != BUSP_CALL_IDLE) {
+	while (call != NULL &&
+	       (call->state != BUSP_CALL_IDLE || call->link != client->link)) {
 		call = call->next;
 	}
 	if (call == NULL) {
 		call = busp_adapter_alloc(1, sizeof(*call));
 		call->client = client;
-		busp_nng_must(nng_ctx_open(&call->context, client->socket), "a context");
+		call->link = client->link;
+		busp_nng_must(nng_ctx_open(&call->context, client->link->socket),
+			      "a context");
 		busp_nng_must(nng_ctx_set_ms(call->context, NNG_OPT_REQ_RESENDTIME,
 					     BUSP_RESEND_MS),
 			      "a context");
@@ -239,12 +249,13 @@ busp_call_done(busp_call *call)
 }
 
 nng_msg *
-busp_call_end(busp_call *call, int *ret_result)
+busp_call_end(busp_call *call, int *ret_result, bool *ret_sent)
 {
 	busp_client_lock(call->client);
 	nng_msg *answer = call->answer;
 
 	*ret_result = call->result;
+	*ret_sent = call->was_sent;
 	call->answer = NULL;
 	busp_call_recycle(call);
 	busp_client_unlock(call->client);
@@ -308,24 +319,123 @@ busp_call_repeated(busp_call *call)
 bool
 busp_call_overdue(busp_call *call, int wait_ms)
 {
-	busp_client *client = call->client;
+	busp_client_lock(call->client);
+	bool overdue = call->state == BUSP_CALL_SENT &&
+		       busp_now_ms() - call->begun_ms > wait_ms + BUSP_SILENT_MS;
+	busp_client_unlock(call->client);
+	return overdue;
+}
+
+/* ---- the link ---- */
+
+/* Calls of links that were given up, as far as they are idle: to be freed. */
+static busp_call *
+busp_calls_stale(busp_client *client)
+{
+	busp_call *stale = NULL;
+	busp_call **at = &client->calls;
+
+	while (*at != NULL) {
+		busp_call *call = *at;
+
+		if (call->link != client->link && call->state == BUSP_CALL_IDLE) {
+			*at = call->next;
+			call->next = stale;
+			stale = call;
+		} else {
+			at = &call->next;
+		}
+	}
+	return stale;
+}
+
+void
+busp_calls_free(busp_call *calls)
+{
+	while (calls != NULL) {
+		busp_call *call = calls;
+
+		calls = call->next;
+		nng_aio_free(call->aio);
+		(void)nng_ctx_close(call->context);
+		if (call->answer != NULL) {
+			nng_msg_free(call->answer);
+		}
+		free(call);
+	}
+}
+
+void
+busp_client_renew(busp_client *client)
+{
+	bus_error ignored = BUS_ERROR_INIT;
+	busp_link *old = client->link;
+	busp_link *link = NULL;
+
+	if (busp_link_open(client, &link, &ignored) != BUS_OK) {
+		return; /* as it was opened once: for want of memory, and for now */
+	}
+	busp_client_lock(client);
+	client->link = link;
+	client->pipe = 0;
+	client->lost_ms = busp_now_ms();
+	for (busp_call *call = client->calls; call != NULL; call = call->next) {
+		if (call->link == old &&
+		    (call->state == BUSP_CALL_SENDING || call->state == BUSP_CALL_SENT)) {
+			call->cancelled = true;
+			nng_aio_cancel(call->aio);
+		}
+	}
+	busp_call *stale = busp_calls_stale(client);
+	busp_client_unlock(client);
+	busp_calls_free(stale);
+	busp_link_give_up(old);
+	busp_link_start(link);
+}
+
+void
+busp_client_tend(busp_client *client)
+{
 	int64_t now_ms = busp_now_ms();
 
 	busp_client_lock(client);
-	int64_t since_ms =
-		client->kicked_ms > call->begun_ms ? client->kicked_ms : call->begun_ms;
-	bool overdue = call->state == BUSP_CALL_SENT && client->pipe != 0 &&
-		       now_ms - since_ms > wait_ms + BUSP_SILENT_MS;
-	nng_pipe pipe = { .id = (uint32_t)client->pipe };
+	bool late = client->pipe == 0 && now_ms - client->lost_ms > client->patience_ms;
 
-	if (overdue) {
-		client->kicked_ms = now_ms;
+	if (late) {
+		/* most likely the broker is away: then a new link is no better */
+		client->patience_ms = client->patience_ms * 2 < BUSP_PATIENCE_MS_MAX ?
+					      client->patience_ms * 2 :
+					      BUSP_PATIENCE_MS_MAX;
+	} else if (client->pipe != 0) {
+		client->patience_ms = BUSP_PATIENCE_MS_MIN;
 	}
 	busp_client_unlock(client);
-	if (overdue) {
-		(void)nng_pipe_close(pipe);
+	if (late) {
+		busp_client_renew(client);
 	}
-	return overdue;
+}
+
+static bool
+busp_calls_sent(const busp_client *client)
+{
+	for (const busp_call *call = client->calls; call != NULL; call = call->next) {
+		if (call->state == BUSP_CALL_SENT) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+busp_client_quiet(busp_client *client)
+{
+	int64_t deadline_ms = busp_now_ms() + BUSP_QUIET_MS;
+
+	busp_client_lock(client);
+	while (busp_calls_sent(client) &&
+	       busp_client_await_locked(client, client->changes, deadline_ms)) {
+	}
+	busp_client_unlock(client);
 }
 
 /* ---- questions ---- */
@@ -349,31 +459,54 @@ busp_answer_read(const nng_msg *answer, busp_op op, busp_reader *ret_reader,
 	return busp_get_answer(ret_reader, op, err);
 }
 
+/* True when it is done in time. */
+static bool
+busp_call_wait(busp_call *call, int64_t deadline_ms)
+{
+	busp_client *client = call->client;
+
+	for (;;) {
+		uint64_t seen = busp_client_changes(client);
+		int64_t now_ms = busp_now_ms();
+		int64_t tend_ms = now_ms + BUSP_TEND_MS;
+
+		if (busp_call_done(call)) {
+			return true;
+		}
+		if (now_ms >= deadline_ms) {
+			return false;
+		}
+		(void)busp_client_await(client, seen,
+					tend_ms < deadline_ms ? tend_ms : deadline_ms);
+		if (busp_call_overdue(call, 0)) {
+			busp_client_renew(client);
+		}
+		busp_client_tend(client);
+	}
+}
+
 bus_status
 busp_client_ask(busp_client *client, const bus_buf *frame, busp_op op, int timeout_ms,
 		nng_msg **ret_answer, busp_reader *ret_reader, bus_error *err)
 {
 	int64_t deadline_ms = busp_now_ms() + timeout_ms;
-	busp_call *call = busp_call_begin(client, frame);
-	int result = 0;
+	nng_msg *answer = NULL;
 
-	for (;;) {
-		uint64_t seen = busp_client_changes(client);
+	/* again on another link, if this one is given up meanwhile */
+	while (answer == NULL) {
+		int result = 0;
+		bool sent = false;
+		busp_call *call = busp_call_begin(client, frame);
 
-		if (busp_call_done(call)) {
-			break;
-		}
-		if (!busp_client_await(client, seen, deadline_ms)) {
-			(void)busp_call_overdue(call, 0);
+		if (!busp_call_wait(call, deadline_ms)) {
 			busp_call_forget(call);
 			return busp_client_refuse_unreachable(client, "no answer", err);
 		}
-	}
-	nng_msg *answer = busp_call_end(call, &result);
-
-	if (answer == NULL) {
-		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, result, "%s: %s",
-				     client->url, nng_strerror(result));
+		answer = busp_call_end(call, &result, &sent);
+		if (answer == NULL && result != NNG_ECANCELED) {
+			return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, result,
+					     "%s: %s", client->url, nng_strerror(result));
+		}
 	}
 	bus_status status = busp_answer_read(answer, op, ret_reader, err);
 

@@ -11,6 +11,14 @@
  * notes the state under the client's one lock and wakes who waits. The owner's thread waits
  * with a deadline, always. Sending and receiving of a call share one nng_aio, so that never
  * both are under way: cancelling the one while the other is ends nng 1.5.2 (nng#1702).
+ *
+ * A link is a socket of nng and the connection on it. In nng 1.5.2 a connection that is
+ * closed in the middle of a message may never be done with: its transport begins the next
+ * part of the message on an nng_aio that is stopped already, which is not refused but
+ * forgotten. Then the one thread that takes connections apart waits for ever, no socket of
+ * the process connects again by itself, and none can be closed. A new socket can still
+ * connect. So a link that has been without a connection or an answer for too long is given
+ * up for a new one, and what ends it may hang without harm.
  */
 #ifndef BUSP_NNG_CLIENT_H
 #define BUSP_NNG_CLIENT_H
@@ -28,10 +36,18 @@ typedef enum busp_call_state {
 	BUSP_CALL_DONE, /* answer or result is there */
 } busp_call_state;
 
+/* Its own until it is given up. */
+typedef struct busp_link {
+	struct busp_client *client; /* NULL: given up */
+	nng_socket socket;
+	nng_dialer dialer;
+} busp_link;
+
 /* Guarded by the client's lock. */
 typedef struct busp_call {
 	struct busp_call *next;
 	struct busp_client *client;
+	const busp_link *link; /* where its context is; only compared */
 	nng_ctx context;
 	nng_aio *aio;
 	busp_call_state state;
@@ -49,9 +65,10 @@ typedef struct busp_call {
 
 typedef struct busp_client {
 	char *url; /* as the user wrote it */
+	bool tls;
+	char *tls_ca_file;
 	uint8_t token[BUSP_TOKEN_BYTES];
-	nng_socket socket;
-	bool opened;
+	busp_link *link; /* changed by the owner only */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	uint64_t changes; /* counts what was signalled */
@@ -60,8 +77,8 @@ typedef struct busp_client {
 	int pipe;             /* nng's number of the connection, 0: there is none */
 	int pipe_lost;        /* of the last one that ended */
 	int64_t lost_ms;      /* since when there is none; of opening at first */
-	int64_t kicked_ms;
-	bool closing; /* nothing begins any more */
+	int64_t patience_ms;  /* before the next one is */
+	bool closing;         /* nothing begins any more */
 } busp_client;
 
 /* An answer takes no longer than what was asked to wait, and this. */
@@ -98,9 +115,10 @@ busp_call *busp_call_begin_locked(busp_client *client, const bus_buf *frame,
 busp_call *busp_call_begin(busp_client *client, const bus_buf *frame);
 /* True once the call is done. */
 bool busp_call_done(busp_call *call);
-/* Takes the answer of a call that is done, NULL if nng failed (see result), and gives the
- * call back. The message is the caller's. */
-nng_msg *busp_call_end(busp_call *call, int *ret_result);
+/* Takes the answer of a call that is done, NULL if there is none: *ret_result says why, and
+ * *ret_sent if the request may have come all the same. Gives the call back. The message is
+ * the caller's. */
+nng_msg *busp_call_end(busp_call *call, int *ret_result, bool *ret_sent);
 /* Gives a call back that may be under way: its answer is dropped. NULL-safe. */
 void busp_call_forget(busp_call *call);
 void busp_call_forget_locked(busp_call *call);
@@ -108,9 +126,35 @@ void busp_call_forget_locked(busp_call *call);
 bool busp_call_unsent(busp_call *call);
 /* May the request have come twice? Of a call that is done. */
 bool busp_call_repeated(busp_call *call);
-/* Nothing came for longer than wait_ms allows: the connection, which may be dead without
- * knowing, is ended, so that a new one is made. True if so. */
+/* Nothing came for longer than wait_ms allows. */
 bool busp_call_overdue(busp_call *call, int wait_ms);
+
+/* ---- settings.c ---- */
+
+/* A link that does not connect yet. FATAL: refused. */
+BUS_MUST_CHECK bus_status busp_link_open(busp_client *client, busp_link **ret_link,
+					 bus_error *err);
+/* It is the client's: what happens to it counts from now on. */
+void busp_link_start(busp_link *link);
+/* Ends it on a thread of its own, which takes it. */
+void busp_link_give_up(busp_link *link);
+
+/* Looks after the connection, while the owner waits: a link that has none for too long is
+ * given up for a new one; calls under way end with NNG_ECANCELED. */
+void busp_client_tend(busp_client *client);
+/* The same at once: its connection is dead without knowing. */
+void busp_client_renew(busp_client *client);
+/* Waits a moment for answers under way: closing is safe when none is coming. */
+void busp_client_quiet(busp_client *client);
+
+/* Frees calls of links that are no more, and nobody waits for. */
+void busp_calls_free(busp_call *calls);
+
+/* How long a link may be without a connection: doubled each time in vain. */
+#define BUSP_PATIENCE_MS_MIN 3000
+#define BUSP_PATIENCE_MS_MAX 60000
+/* The owner waits no longer than this without looking after the connection. */
+#define BUSP_TEND_MS 500
 
 /* One question: sends the frame and waits for its answer. RETRY: no answer in time. On OK
  * ret_reader is at the body, inside *ret_answer, which is the caller's. */

@@ -370,6 +370,19 @@ busp_membership_may_read(busp_nng *self, const bus_position *position)
 }
 
 bool
+busp_membership_overdue(busp_nng *self)
+{
+	const busp_membership *m = &self->membership;
+
+	busp_client_lock(self->client);
+	bool overdue =
+		m->beat != NULL && m->beat->state == BUSP_CALL_SENT &&
+		busp_now_ms() - m->beat->begun_ms > self->session_ms / 3 + BUSP_SILENT_MS;
+	busp_client_unlock(self->client);
+	return overdue;
+}
+
+bool
 busp_membership_asked(busp_nng *self)
 {
 	busp_client_lock(self->client);

@@ -7,6 +7,8 @@
 #include "broker-adapters/nng/nng_adapter.h"
 
 #define BUSP_CLIENT_ID "busline"
+/* Ending a socket takes a moment, or for ever (client.h). */
+#define BUSP_END_MS 2000
 
 /* ---- life ---- */
 
@@ -48,11 +50,10 @@ busp_nng_open(const bus_adapter_options *options, bus_adapter **ret_adapter,
 static void
 busp_nng_close(bus_adapter *adapter)
 {
-	int64_t deadline_ms = busp_now_ms() + BUS_CLOSE_MS_MAX;
-
+	/* first what is coming: to leave ends what is being read */
+	busp_client_quiet(busp_nng_of(adapter)->client);
 	busp_nng_leave(adapter);
-	busp_nng_end(busp_nng_of(adapter),
-		     busp_remaining_ms(bus_clock_system(), deadline_ms));
+	busp_nng_end(busp_nng_of(adapter), BUSP_END_MS);
 }
 
 /* ---- topics ---- */

@@ -179,6 +179,8 @@ bool busp_membership_may_read(busp_nng *self, const bus_position *position);
 /* Was told to stop and has not: nothing is delivered. */
 bool busp_membership_asked(busp_nng *self);
 bool busp_membership_in(busp_nng *self);
+/* The broker has not answered for longer than it may. */
+bool busp_membership_overdue(busp_nng *self);
 /* Nothing of it happens any more; before the client is freed, and free after that. */
 void busp_membership_stop(busp_nng *self);
 void busp_membership_free(busp_nng *self);

@@ -352,20 +352,41 @@ busp_append_refused(busp_publishing *p, busp_append *append, const bus_error *ca
 	busp_append_end_later(p, append, outcome, cause);
 }
 
+/* The time is up. */
+static void
+busp_append_expire(busp_publishing *p, busp_append *append)
+{
+	bool failed = !append->repeated;
+	bus_error cause = BUS_ERROR_INIT;
+
+	if (append->call != NULL) {
+		failed = busp_call_unsent(append->call) && failed;
+	}
+	append->call = NULL;
+	(void)busp_client_refuse_unreachable(p->self->client, "no answer", &cause);
+	busp_append_conclude(p, append,
+			     failed ? BUS_OUTCOME_FAILED : BUS_OUTCOME_UNCERTAIN, &cause);
+}
+
 /* The call is done. */
 static void
 busp_append_take(busp_publishing *p, busp_append *append)
 {
 	int result = 0;
+	bool sent = false;
 	bus_error cause = BUS_ERROR_INIT;
 	busp_reader reader;
 
 	append->repeated = append->repeated || busp_call_repeated(append->call);
-	nng_msg *answer = busp_call_end(append->call, &result);
+	nng_msg *answer = busp_call_end(append->call, &result, &sent);
 
 	append->call = NULL;
 	if (answer == NULL) {
-		busp_append_lose(p, append, BUS_E_UNKNOWN, nng_strerror(result));
+		/* the link was given up: on the next one it is the same request */
+		append->repeated = append->repeated || sent;
+		if (!busp_append_again(p, append)) {
+			busp_append_expire(p, append);
+		}
 		return;
 	}
 	if (busp_answer_read(answer, BUSP_OP_APPEND, &reader, &cause) == BUS_OK) {
@@ -376,23 +397,6 @@ busp_append_take(busp_publishing *p, busp_append *append)
 		busp_append_refused(p, append, &cause);
 	}
 	nng_msg_free(answer);
-}
-
-/* The time is up. */
-static void
-busp_append_expire(busp_publishing *p, busp_append *append)
-{
-	bool failed = !append->repeated;
-	bus_error cause = BUS_ERROR_INIT;
-
-	if (append->call != NULL) {
-		(void)busp_call_overdue(append->call, 0);
-		failed = busp_call_unsent(append->call) && failed;
-	}
-	append->call = NULL;
-	(void)busp_client_refuse_unreachable(p->self->client, "no answer", &cause);
-	busp_append_conclude(p, append,
-			     failed ? BUS_OUTCOME_FAILED : BUS_OUTCOME_UNCERTAIN, &cause);
 }
 
 /* ---- all of them ---- */
@@ -442,6 +446,24 @@ busp_appends_busy(const busp_appends *appends)
 }
 
 static void
+busp_appends_tend(busp_publishing *p)
+{
+	const busp_appends *appends = p->self->appends;
+	bool overdue = false;
+
+	for (size_t i = 0; i < BUSP_APPENDS_MAX; i++) {
+		const busp_append *append = &appends->each[i];
+
+		overdue = overdue || (append->busy && append->call != NULL &&
+				      busp_call_overdue(append->call, 0));
+	}
+	if (overdue) {
+		busp_client_renew(p->self->client);
+	}
+	busp_client_tend(p->self->client);
+}
+
+static void
 busp_appends_run(busp_publishing *p)
 {
 	busp_appends *appends = p->self->appends;
@@ -453,10 +475,14 @@ busp_appends_run(busp_publishing *p)
 		if (!busp_appends_busy(appends) && (p->ended || p->next == p->count)) {
 			return;
 		}
-		(void)busp_client_await(p->self->client, seen, due_ms);
+		int64_t tend_ms = busp_now_ms() + BUSP_TEND_MS;
+
+		(void)busp_client_await(p->self->client, seen,
+					tend_ms < due_ms ? tend_ms : due_ms);
 		if (busp_now_ms() >= p->deadline_ms) {
 			break;
 		}
+		busp_appends_tend(p);
 	}
 	for (size_t i = 0; i < BUSP_APPENDS_MAX; i++) {
 		busp_append *append = &appends->each[i];

@@ -192,8 +192,9 @@ busp_take_over(busp_nng *self, bus_error *err)
 	busp_reader_state *reader = &self->reader;
 	bus_error cause = BUS_ERROR_INIT;
 	int result = 0;
+	bool sent = false;
 
-	reader->answer = busp_call_end(reader->call, &result);
+	reader->answer = busp_call_end(reader->call, &result, &sent);
 	reader->call = NULL;
 	bus_status status = reader->answer != NULL ?
 				    busp_take_answer(reader, &cause) :
@@ -379,9 +380,15 @@ busp_reader_silence(busp_nng *self, bus_error *err)
 	if (reader->count == 0 && !busp_membership_in(self)) {
 		return BUS_OK;
 	}
-	if (busp_client_unreachable(self->client) ||
-	    (reader->call != NULL &&
-	     busp_call_overdue(reader->call, BUSP_FETCH_WAIT_MS))) {
+	bool overdue = reader->call != NULL &&
+		       busp_call_overdue(reader->call, BUSP_FETCH_WAIT_MS);
+
+	if (overdue || busp_membership_overdue(self)) {
+		busp_client_renew(self->client);
+		return busp_client_refuse_unreachable(self->client, "poll", err);
+	}
+	busp_client_tend(self->client);
+	if (busp_client_unreachable(self->client)) {
 		return busp_client_refuse_unreachable(self->client, "poll", err);
 	}
 	return BUS_OK;

@@ -9,6 +9,7 @@
 
 #include "broker-adapters/nng/client.h"
 
+#define BUSP_SCHEME_NNG "nng+" /* before the URL as nng takes it */
 #define BUSP_SCHEME_TCP "nng+tcp://"
 #define BUSP_SCHEME_TLS "nng+tls+tcp://"
 #define BUSP_PROPERTIES_MAX 4096
@@ -17,7 +18,6 @@
 #define BUSP_RECONNECT_MAX_MS 500
 
 typedef struct busp_settings {
-	const char *address; /* the URL as nng takes it */
 	bool tls;
 	char *token_file; /* in text */
 	char *tls_ca_file;
@@ -56,7 +56,6 @@ busp_settings_url(busp_settings *settings, const char *url, bus_error *err)
 				     "or nng+tls+tcp://host:port",
 				     url);
 	}
-	settings->address = url + strlen("nng+");
 	return BUS_OK;
 }
 
@@ -107,100 +106,188 @@ busp_settings_properties(busp_settings *settings, const char *properties, bus_er
 
 /* ---- connections come and go, on nng's threads ---- */
 
+/* Guards busp_link.client; taken before the client's own lock. A link that was given up may
+ * outlive its client. */
+static pthread_mutex_t busp_links_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The client of a link, locked, or NULL if it was given up; in any case with the links
+ * locked. */
+static busp_client *
+busp_link_enter(busp_link *link)
+{
+	pthread_mutex_lock(&busp_links_lock);
+	busp_client *client = link->client;
+
+	if (client != NULL) {
+		busp_client_lock(client);
+		if (client->link != link) {
+			/* one that is about to be given up */
+			busp_client_unlock(client);
+			client = NULL;
+		}
+	}
+	return client;
+}
+
+static void
+busp_link_exit(busp_client *client)
+{
+	if (client != NULL) {
+		busp_client_unlock(client);
+	}
+	pthread_mutex_unlock(&busp_links_lock);
+}
+
 /* Before anything can be sent on it. */
 static void
 busp_on_connecting(nng_pipe pipe, nng_pipe_ev event, void *argument)
 {
-	busp_client *client = argument;
+	busp_client *client = busp_link_enter(argument);
 
 	(void)pipe;
 	(void)event;
-	busp_client_lock(client);
-	client->connections++;
-	busp_client_unlock(client);
+	if (client != NULL) {
+		client->connections++;
+	}
+	busp_link_exit(client);
 }
 
 /* The end of a connection may be told before its beginning. */
 static void
 busp_on_connected(nng_pipe pipe, nng_pipe_ev event, void *argument)
 {
-	busp_client *client = argument;
+	busp_client *client = busp_link_enter(argument);
 	int id = nng_pipe_id(pipe);
 
 	(void)event;
-	busp_client_lock(client);
-	if (id != client->pipe_lost) {
+	if (client != NULL && id != client->pipe_lost) {
 		client->pipe = id;
 	}
-	busp_client_unlock(client);
+	busp_link_exit(client);
 }
 
 static void
 busp_on_lost(nng_pipe pipe, nng_pipe_ev event, void *argument)
 {
-	busp_client *client = argument;
+	busp_client *client = busp_link_enter(argument);
 	int id = nng_pipe_id(pipe);
 
 	(void)event;
-	busp_client_lock(client);
-	client->pipe_lost = id;
-	if (client->pipe == id) {
-		client->pipe = 0;
-		client->lost_ms = busp_now_ms();
+	if (client != NULL) {
+		client->pipe_lost = id;
+		if (client->pipe == id) {
+			client->pipe = 0;
+			client->lost_ms = busp_now_ms();
+		}
 	}
-	busp_client_unlock(client);
+	busp_link_exit(client);
 }
 
-/* ---- the socket ---- */
+/* ---- the link ---- */
 
 static int
-busp_client_dial(busp_client *client, const busp_settings *settings)
+busp_link_aim(busp_link *link, const busp_client *client)
 {
-	nng_dialer dialer;
-	int result = nng_dialer_create(&dialer, client->socket, settings->address);
+	int result = nng_dialer_create(&link->dialer, link->socket,
+				       client->url + strlen(BUSP_SCHEME_NNG));
 
 	if (result == 0) {
-		result = nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE, true);
+		result = nng_dialer_set_bool(link->dialer, NNG_OPT_TCP_KEEPALIVE, true);
 	}
 	if (result == 0) {
-		result = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMINT,
+		result = nng_dialer_set_ms(link->dialer, NNG_OPT_RECONNMINT,
 					   BUSP_RECONNECT_MIN_MS);
 	}
 	if (result == 0) {
-		result = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMAXT,
+		result = nng_dialer_set_ms(link->dialer, NNG_OPT_RECONNMAXT,
 					   BUSP_RECONNECT_MAX_MS);
 	}
-	if (result == 0 && settings->tls) {
-		result = nng_dialer_set_string(dialer, NNG_OPT_TLS_CA_FILE,
-					       settings->tls_ca_file);
+	if (result == 0 && client->tls) {
+		result = nng_dialer_set_string(link->dialer, NNG_OPT_TLS_CA_FILE,
+					       client->tls_ca_file);
 	}
-	return result == 0 ? nng_dialer_start(dialer, NNG_FLAG_NONBLOCK) : result;
+	return result;
 }
 
 static int
-busp_client_connect(busp_client *client, const busp_settings *settings)
+busp_link_set(busp_link *link, const busp_client *client)
 {
-	int result = nng_req0_open(&client->socket);
+	static const struct {
+		nng_pipe_ev event;
+		nng_pipe_cb callback;
+	} events[] = {
+		{ NNG_PIPE_EV_ADD_PRE, busp_on_connecting },
+		{ NNG_PIPE_EV_ADD_POST, busp_on_connected },
+		{ NNG_PIPE_EV_REM_POST, busp_on_lost },
+	};
+	int result = nng_socket_set_size(link->socket, NNG_OPT_RECVMAXSZ,
+					 BUSP_FRAME_BYTES_MAX);
 
-	client->opened = result == 0;
-	if (result == 0) {
-		result = nng_socket_set_size(client->socket, NNG_OPT_RECVMAXSZ,
-					     BUSP_FRAME_BYTES_MAX);
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]) && result == 0; i++) {
+		result = nng_pipe_notify(link->socket, events[i].event,
+					 events[i].callback, link);
 	}
-	if (result == 0) {
-		result = nng_pipe_notify(client->socket, NNG_PIPE_EV_ADD_PRE,
-					 busp_on_connecting, client);
-	}
-	if (result == 0) {
-		result = nng_pipe_notify(client->socket, NNG_PIPE_EV_ADD_POST,
-					 busp_on_connected, client);
-	}
-	if (result == 0) {
-		result = nng_pipe_notify(client->socket, NNG_PIPE_EV_REM_POST,
-					 busp_on_lost, client);
-	}
-	return result == 0 ? busp_client_dial(client, settings) : result;
+	return result == 0 ? busp_link_aim(link, client) : result;
 }
+
+bus_status
+busp_link_open(busp_client *client, busp_link **ret_link, bus_error *err)
+{
+	busp_link *link = busp_adapter_alloc(1, sizeof(*link));
+	int result = nng_req0_open(&link->socket);
+
+	if (result == 0) {
+		link->client = client;
+		*ret_link = link;
+		result = busp_link_set(link, client);
+		if (result != 0) {
+			*ret_link = NULL;
+			busp_link_give_up(link);
+		}
+	} else {
+		free(link);
+	}
+	if (result != 0) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, result, "%s%s%s: %s",
+				     client->url, client->tls ? " with " : "",
+				     client->tls ? client->tls_ca_file : "",
+				     nng_strerror(result));
+	}
+	return BUS_OK;
+}
+
+void
+busp_link_start(busp_link *link)
+{
+	/* it was set up: only memory can be missing, and then it is made anew */
+	(void)nng_dialer_start(link->dialer, NNG_FLAG_NONBLOCK);
+}
+
+static void *
+busp_link_end(void *argument)
+{
+	busp_link *link = argument;
+
+	(void)nng_close(link->socket);
+	free(link);
+	return NULL;
+}
+
+void
+busp_link_give_up(busp_link *link)
+{
+	pthread_t thread;
+
+	pthread_mutex_lock(&busp_links_lock);
+	link->client = NULL;
+	pthread_mutex_unlock(&busp_links_lock);
+	/* no thread to be had: rather leak than risk to hang */
+	if (pthread_create(&thread, NULL, busp_link_end, link) == 0) {
+		pthread_detach(thread);
+	}
+}
+
+/* ---- the client ---- */
 
 bus_status
 busp_client_open(const bus_adapter_options *options, busp_client **ret_client,
@@ -221,23 +308,27 @@ busp_client_open(const bus_adapter_options *options, busp_client **ret_client,
 	pthread_mutex_init(&client->lock, NULL);
 	pthread_cond_init(&client->changed, NULL);
 	client->url = busp_adapter_copy(options->url);
+	client->tls = settings.tls;
+	client->tls_ca_file =
+		settings.tls ? busp_adapter_copy(settings.tls_ca_file) : NULL;
 	client->lost_ms = busp_now_ms();
+	client->patience_ms = BUSP_PATIENCE_MS_MIN;
 	if (settings.token_file != NULL) {
 		status = busp_token_load(settings.token_file, client->token, err);
 	}
-	int result = status == BUS_OK ? busp_client_connect(client, &settings) : 0;
+	busp_link *link = NULL;
 
-	if (result != 0) {
-		status =
-			bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, result, "%s%s%s: %s",
-				      client->url, settings.tls ? " with " : "",
-				      settings.tls ? settings.tls_ca_file : "",
-				      nng_strerror(result));
+	if (status == BUS_OK) {
+		status = busp_link_open(client, &link, err);
 	}
 	if (status != BUS_OK) {
 		busp_client_free(client);
 		return status;
 	}
+	busp_client_lock(client);
+	client->link = link;
+	busp_client_unlock(client);
+	busp_link_start(link);
 	*ret_client = client;
 	return BUS_OK;
 }
@@ -254,23 +345,15 @@ busp_client_free(busp_client *client)
 	/* A context that is in use when its socket is closed may outlive it in nng 1.5.2. */
 	for (busp_call *call = client->calls; call != NULL; call = call->next) {
 		nng_aio_stop(call->aio);
-		(void)nng_ctx_close(call->context);
 	}
-	if (client->opened) {
-		(void)nng_close(client->socket);
-	}
-	while (client->calls != NULL) {
-		busp_call *call = client->calls;
-
-		client->calls = call->next;
-		nng_aio_free(call->aio);
-		if (call->answer != NULL) {
-			nng_msg_free(call->answer);
-		}
-		free(call);
+	busp_calls_free(client->calls);
+	if (client->link != NULL) {
+		(void)nng_close(client->link->socket);
+		free(client->link);
 	}
 	pthread_cond_destroy(&client->changed);
 	pthread_mutex_destroy(&client->lock);
+	free(client->tls_ca_file);
 	free(client->url);
 	free(client);
 }

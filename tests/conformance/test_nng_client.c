@@ -28,6 +28,7 @@ static struct {
 
 	busp_refusal refusals[8]; /* of the next APPENDs, in turn; then DONE */
 	size_t refusal_count;
+	bool busy;     /* every APPEND is refused so */
 	bool mute;     /* no answer to APPEND and FETCH */
 	bool garbage;  /* every answer is other bytes */
 	size_t cut_at; /* FETCH: so many bytes of its answer; 0: all */
@@ -41,6 +42,13 @@ static struct {
 	size_t fetch_bytes; /* of the last whole answer */
 } other = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+#define OTHER(statements)                                                                \
+	do {                                                                             \
+		pthread_mutex_lock(&other.lock);                                         \
+		statements;                                                              \
+		pthread_mutex_unlock(&other.lock);                                       \
+	} while (0)
+
 /* ---- the other side ---- */
 
 static void
@@ -52,7 +60,9 @@ answer_append(busp_reader *reader, bus_buf *answer)
 	if (other.append_count < APPENDS_MAX) {
 		other.appends[other.append_count++] = seen;
 	}
-	busp_refusal refusal = other.refusal_count > 0 ? other.refusals[0] : BUSP_DONE;
+	busp_refusal refusal = other.busy              ? BUSP_BUSY :
+			       other.refusal_count > 0 ? other.refusals[0] :
+							 BUSP_DONE;
 
 	if (other.refusal_count > 0) {
 		memmove(other.refusals, other.refusals + 1,
@@ -178,8 +188,8 @@ answer_all(void *argument)
 			continue;
 		}
 		nng_msg_clear(message);
-		CU_ASSERT_EQUAL_FATAL(nng_msg_append(message, to.data, to.len), 0);
-		if (nng_sendmsg(other.socket, message, 0) != 0) {
+		if (nng_msg_append(message, to.data, to.len) != 0 ||
+		    nng_sendmsg(other.socket, message, 0) != 0) {
 			nng_msg_free(message);
 		}
 	}
@@ -200,25 +210,20 @@ setup(void)
 	}
 	snprintf(other.url, sizeof(other.url), "nng+tcp://127.0.0.1:%u",
 		 (unsigned)__builtin_bswap16(address.s_in.sa_port));
-	return pthread_create(&other.thread, NULL, answer_all, NULL);
+	return pthread_create(&other.thread, NULL, answer_all, NULL) != 0 ||
+	       pthread_detach(other.thread) != 0;
 }
 
+/* The socket is left to the end of the process: nng 1.5.2 may never be done with a connection
+ * that its client has closed. */
 static int
 teardown(void)
 {
-	nng_close(other.socket);
-	pthread_join(other.thread, NULL);
+	OTHER(other.mute = true);
 	return 0;
 }
 
 /* ---- what cases say to it ---- */
-
-#define OTHER(statements)                                                                \
-	do {                                                                             \
-		pthread_mutex_lock(&other.lock);                                         \
-		statements;                                                              \
-		pthread_mutex_unlock(&other.lock);                                       \
-	} while (0)
 
 static bus_adapter *
 open_adapter(void)
@@ -303,15 +308,14 @@ case_no_end(void)
 	int64_t begin = bus_suite_now();
 
 	/* refused until the time is up: surely not done */
-	OTHER(for (int i = 0; i < 8;
-		   i++) { other.refusals[i] = BUSP_BUSY; } other.refusal_count = 8);
-	CU_ASSERT_EQUAL(publish(adapter, 100, &outcome), BUS_E_RETRY);
+	OTHER(other.busy = true);
+	CU_ASSERT_EQUAL(publish(adapter, 1000, &outcome), BUS_E_RETRY);
 	CU_ASSERT_EQUAL(outcome, BUS_OUTCOME_FAILED);
 	/* sent and not answered: who knows */
-	OTHER(other.refusal_count = 0; other.mute = true);
-	CU_ASSERT_EQUAL(publish(adapter, 100, &outcome), BUS_E_UNKNOWN);
+	OTHER(other.busy = false; other.mute = true);
+	CU_ASSERT_EQUAL(publish(adapter, 1000, &outcome), BUS_E_UNKNOWN);
 	CU_ASSERT_EQUAL(outcome, BUS_OUTCOME_UNCERTAIN);
-	CU_ASSERT(bus_suite_now() < begin + 2000);
+	CU_ASSERT(bus_suite_now() < begin + 10000);
 	OTHER(other.mute = false);
 	CU_ASSERT_EQUAL(publish(adapter, 5000, &outcome), BUS_OK);
 	bus_adapter_close(adapter);
@@ -438,7 +442,8 @@ case_silent(void)
 
 	CU_ASSERT_EQUAL(poll_status(adapter), BUS_E_RETRY);
 	CU_ASSERT(bus_suite_now() >= begin + 10000 && bus_suite_now() < begin + 20000);
-	OTHER(CU_ASSERT_EQUAL(other.fetches, 1); other.mute = false);
+	CU_ASSERT(other.fetches >= 1);
+	OTHER(other.mute = false);
 	/* the question that nobody answered is asked again by itself */
 	CU_ASSERT_TRUE(bus_suite_reader_until(&reader, 1, RECORDS));
 	CU_ASSERT_EQUAL(reader.wrong, 0);
