@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -87,16 +88,23 @@ def test_what_cannot_hear_that_it_is_alone_is_killed_by_the_next(up):
 
 
 def test_a_dead_servers_pid_file_that_names_a_living_process(up):
+    """PostgreSQL refuses to start when its number was given to another process of its user."""
     up.start()
     up.deploy("shop:0")
+    owner = (up.data / "postgres/data").stat()
     up.kill()
     wait_for(lambda: up.left() == {}, "all gone")
-    stale = up.data / "postgres/data/postmaster.pid"
-    stale.write_text(f"{os.getpid()}\n{up.data}/postgres/data\n1\n5432\n{up.data}/postgres\n\n"
-                     "  1 2\nready   \n")
-    up.start()
-    up.deploy("shop:1")
-    assert os.path.exists(f"/proc/{os.getpid()}"), "the one it named was left alone"
+    other = subprocess.Popen(["sleep", "600"], user=owner.st_uid, group=owner.st_gid, cwd="/")
+    try:
+        stale = up.data / "postgres/data/postmaster.pid"
+        stale.write_text(f"{other.pid}\n{up.data}/postgres/data\n1\n5432\n{up.data}/postgres\n"
+                         "\n  1 2\nready   \n")
+        up.start()
+        up.deploy("shop:1")
+        assert other.poll() is None, "the one it named was left alone"
+    finally:
+        other.kill()
+        other.wait()
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6, 0.9, 1.2, 1.6])
