@@ -41,7 +41,7 @@ typedef struct busp_log {
 	int64_t end;   /* of the next record; committed */
 	int64_t last_ms; /* timestamp of the newest record; time never steps back in a log */
 	int64_t bytes;
-	int64_t damaged_at; /* offset that could not be read, -1: none is known */
+	int64_t damaged_at; /* first offset that could not be read, -1: none is known */
 	void *user;         /* the server's: who waits for this log */
 } busp_log;
 
@@ -146,16 +146,16 @@ void busp_journal_rollback(busp_journal *journal);
 typedef enum busp_read {
 	BUSP_READ_OK,           /* slices may be none: offset is the end */
 	BUSP_READ_OUT_OF_RANGE, /* before the start or past the end */
-	BUSP_READ_DAMAGED, /* the record at log->damaged_at; those before were given */
+	BUSP_READ_DAMAGED,      /* the record at *ret_next; those before were given */
 } busp_read;
 
 /**
  * busp_journal_read - records from offset on, as slices (wire.h) appended to `to`
  *
  * Up to bytes_max, directories included, but at least one record. Every record was
- * verified. DAMAGED only when offset itself, or one before it, cannot be read: records
- * before the damage are read first.
- * @ret_next: offset behind the last record given
+ * verified. DAMAGED only when offset itself cannot be read: records before the damage are
+ * read first.
+ * @ret_next: offset behind the last record given; of the damage
  * Errors: BUS_E_FATAL the disk failed.
  */
 BUS_MUST_CHECK bus_status busp_journal_read(busp_journal *journal, busp_log *log,

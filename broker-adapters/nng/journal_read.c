@@ -4,8 +4,8 @@
  * DESIGN
  * Nothing that is read is believed: a chunk must begin where the one before it ended, its
  * head must have its checksum and say that it is this chunk of this log of this store,
- * and every record must have its own checksum. What does not is damage at an offset; it
- * is remembered, so that nobody is served past it before the log's start has moved on.
+ * and every record must have its own checksum. What does not is damage at an offset: no
+ * reader is served past it that did not begin behind it.
  */
 #include "broker-adapters/nng/journal_private.h"
 
@@ -136,8 +136,9 @@ busp_journal_read(busp_journal *journal, busp_log *log, int64_t offset, size_t b
 	busp_scan scan = {
 		.journal = journal, .log = log, .at = offset, .room = bytes_max, .to = to
 	};
-	bool known = log->damaged_at >= 0;
-	int64_t end = known && log->damaged_at < log->end ? log->damaged_at : log->end;
+	/* Damage before offset is not this reader's: somebody decided where it goes on. */
+	int64_t known = log->damaged_at >= offset ? log->damaged_at : log->end;
+	int64_t end = known < log->end ? known : log->end;
 	status = busp_scan_run(&scan, end, err);
 	if (status != BUS_OK) {
 		return status;
@@ -146,9 +147,9 @@ busp_journal_read(busp_journal *journal, busp_log *log, int64_t offset, size_t b
 		busp_log_damaged(log, scan.at);
 		journal->damage = scan.damage;
 	}
-	bool stopped = log->damaged_at >= 0 && scan.at >= log->damaged_at;
+	bool met = scan.damage != NULL || (known < log->end && scan.at >= known);
 	*ret_next = scan.at;
-	*ret_read = stopped && !scan.given ? BUSP_READ_DAMAGED : BUSP_READ_OK;
+	*ret_read = met && !scan.given ? BUSP_READ_DAMAGED : BUSP_READ_OK;
 	return BUS_OK;
 }
 

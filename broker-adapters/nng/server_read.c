@@ -192,7 +192,7 @@ busp_read_want(busp_server *server, const busp_want *want, size_t bytes_max,
 	if (read == BUSP_READ_DAMAGED) {
 		busp_read_damage(server, log);
 		busp_put_entry(frame, want, BUSP_FETCH_DAMAGED);
-		bus_buf_be64(frame, (uint64_t)log->damaged_at);
+		bus_buf_be64(frame, (uint64_t)next);
 		return true;
 	}
 	size_t room = BUSP_FRAME_BYTES_MAX - BUSP_FRAME_RESERVE - frame->len;

@@ -435,7 +435,8 @@ test_chunks_by_hand(void)
 	CU_ASSERT_EQUAL(look(&closed_dump, why), KIT_SAME);
 }
 
-/* Appends go on behind damage, reads do not; when the start has passed it, all is well. */
+/* Appends go on behind damage; reads do who begin there, others stop before it. When the
+ * start has passed it, all is well. */
 static void
 test_life_with_damage(void)
 {
@@ -454,16 +455,27 @@ test_life_with_damage(void)
 	int64_t end = log->end;
 	CU_ASSERT_EQUAL(kit_write(journal, log, 5, 3, 10), BUS_OK);
 	CU_ASSERT_EQUAL(log->end, end + 3);
-	int64_t asked[] = { at, at + 1, end, end + 1 };
-	for (size_t i = 0; i < 4; i++) {
+	const struct {
+		int64_t offset;
+		busp_read read;
+	} asks[] = {
+		{ at, BUSP_READ_DAMAGED },
+		{ at + 1, BUSP_READ_DAMAGED }, /* of the same chunk */
+		{ end, BUSP_READ_OK },
+		{ end + 1, BUSP_READ_OK },
+		{ at, BUSP_READ_DAMAGED },
+	};
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
 		BUS_BUF_AUTO slices = { 0 };
 		int64_t next = -1;
 		busp_read read;
-		CU_ASSERT_EQUAL(busp_journal_read(journal, log, asked[i], 1000, &slices,
-						  &next, &read, &err),
+		CU_ASSERT_EQUAL(busp_journal_read(journal, log, asks[i].offset, 1000,
+						  &slices, &next, &read, &err),
 				BUS_OK);
-		CU_ASSERT_EQUAL(read, BUSP_READ_DAMAGED);
-		CU_ASSERT_EQUAL(slices.len, 0);
+		CU_ASSERT_EQUAL(read, asks[i].read);
+		bool damaged = read == BUSP_READ_DAMAGED;
+		CU_ASSERT_EQUAL(slices.len == 0, damaged);
+		CU_ASSERT_EQUAL(next, damaged ? asks[i].offset : end + 3);
 	}
 	CU_ASSERT_EQUAL(log->damaged_at, at);
 	CU_ASSERT_EQUAL(busp_journal_trim(journal, log, end, &err), BUS_OK);
@@ -613,7 +625,8 @@ static const bus_case cases[] = {
 	{ "a file that was cut or lost is found", test_cut_files },
 	{ "an old copy is found", test_old_copy },
 	{ "chunks moved, doubled or lost are found", test_chunks_by_hand },
-	{ "appends go on behind damage, reads do not", test_life_with_damage },
+	{ "appends go on behind damage, and so do reads that begin there",
+	  test_life_with_damage },
 	{ "what cannot be deleted holds nothing up", test_retention_over_damage },
 	{ 0 },
 };
