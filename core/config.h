@@ -55,7 +55,7 @@
 	X(WORKER_SESSION_MS, "worker.session-ms", BUS_CONFIG_INT, "6000", 0,                  \
 	  "A worker silent for this long loses its partitions to another")                    \
 	X(RELAY_BATCH_EVENTS, "relay.batch-events", BUS_CONFIG_INT, "5000", 0,                \
-	  "Most outbox rows published before they are marked")                                \
+	  "Most outbox rows of one batch; at most two are published before they are marked")  \
 	X(RELAY_POLL_MS, "relay.poll-ms", BUS_CONFIG_INT, "500", 0,                           \
 	  "Look into the outbox this often even without a notification")                      \
 	X(RELAY_LEASE_MS, "relay.lease-ms", BUS_CONFIG_INT, "5000", 0,                        \

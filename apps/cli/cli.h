@@ -78,6 +78,13 @@ typedef struct bus_cli_option {
 	const char *help;
 } bus_cli_option;
 
+/* An empty one is not worth telling. */
+static inline bool
+bus_cli_has_default(const bus_cli_option *option)
+{
+	return option->fallback != NULL && *option->fallback != '\0';
+}
+
 typedef struct bus_cli_argument {
 	const char *name; /* as help writes it; NULL ends a list */
 	bool required;

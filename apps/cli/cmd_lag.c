@@ -69,16 +69,22 @@ busp_late(const bus_cli_lag *lags, size_t count, int64_t max_ms)
 	return false;
 }
 
+/* Each time at the broker where the bus is by then. */
 static bus_exit
-busp_lag_once(bus_cli *cli, bus_adapter *adapter, bus_store *store, bool clear)
+busp_lag_once(bus_cli *cli, bus_store *store, bool clear)
 {
 	bus_cli_lag *lags;
 	size_t count;
+	BUS_ADAPTER_AUTO *adapter = NULL;
+	bus_exit code = bus_cli_adapter(cli, &adapter);
+	if (code != BUS_EXIT_OK) {
+		return code;
+	}
 	bus_arena *arena = bus_arena_create(256u * 1024u);
 	if (arena == NULL) {
 		return bus_cli_fail(BUS_EXIT_SOFTWARE, "lag", NULL, "memory is short");
 	}
-	bus_exit code = bus_cli_lag_read(cli, adapter, store, true, arena, &lags, &count);
+	code = bus_cli_lag_read(cli, adapter, store, true, arena, &lags, &count);
 	if (code == BUS_EXIT_OK) {
 		if (clear) {
 			fputs("\033[H\033[2J", stdout);
@@ -96,12 +102,8 @@ busp_lag_once(bus_cli *cli, bus_adapter *adapter, bus_store *store, bool clear)
 static bus_exit
 busp_lag_run(bus_cli *cli)
 {
-	BUS_ADAPTER_AUTO *adapter = NULL;
 	BUS_STORE_AUTO *store = NULL;
 	bus_exit code = bus_cli_store(cli, BUS_CLI_AUDITOR, &store);
-	if (code == BUS_EXIT_OK) {
-		code = bus_cli_adapter(cli, &adapter);
-	}
 	if (code != BUS_EXIT_OK) {
 		return code;
 	}
@@ -109,7 +111,7 @@ busp_lag_run(bus_cli *cli)
 	bool clear = watch && cli->format == BUS_CLI_TABLE && isatty(STDOUT_FILENO);
 	int64_t interval_ms = bus_cli_ms(cli, "interval");
 	do {
-		code = busp_lag_once(cli, adapter, store, clear);
+		code = busp_lag_once(cli, store, clear);
 		if (watch && (code == BUS_EXIT_OK || code == BUS_EXIT_FAILED)) {
 			bus_cli_pause(interval_ms);
 		}

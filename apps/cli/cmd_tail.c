@@ -17,6 +17,7 @@
 #include "apps/cli/offsets.h"
 #include "apps/cli/output.h"
 #include "apps/cli/record.h"
+#include "core/filler.h"
 #include "schemas/registry.h"
 
 #define PARTS_MAX 4096 /* partitions read at once */
@@ -25,11 +26,13 @@
 #define POLL_EVENTS 2000
 #define ARENA_CHUNK_BYTES (1u << 20)
 #define DEFAULT_RANGE "-10"
+#define LOCATE_MS 5000 /* a connection to PostgreSQL each time */
 
 typedef struct busp_part {
 	const char *topic;
 	int32_t partition;
-	int64_t from, to; /* to: the first that is not wanted; INT64_MAX: none */
+	int64_t from; /* the next one that is wanted */
+	int64_t to;   /* the first that is not; INT64_MAX: none */
 	bool done;
 } busp_part;
 
@@ -66,10 +69,12 @@ typedef struct busp_line {
 
 typedef struct busp_tail {
 	bus_cli *cli;
-	bus_adapter *adapter;
+	char url[BUS_BROKER_URL_MAX]; /* where the bus is */
+	bus_adapter *adapter;         /* there */
+	int64_t located_ms;
 	bus_offset_range range;
 	bus_cli_filter filter;
-	bool follow, gather;
+	bool follow, gather, fillers;
 	int64_t shown_max, shown, passed_over;
 	busp_part *parts;
 	size_t part_count, done_count;
@@ -400,11 +405,15 @@ busp_take(busp_tail *tail, const bus_delivery *delivery)
 	if (part == NULL || part->done) {
 		return;
 	}
+	part->from = delivery->offset + 1;
 	if (delivery->offset >= part->to - 1) {
 		busp_done(tail, part);
 		if (delivery->offset >= part->to) {
 			return;
 		}
+	}
+	if (bus_is_filler(&delivery->record) && !tail->fillers) {
+		return;
 	}
 	bus_status status =
 		bus_event_parse(&delivery->record, tail->arena, &event, &cause, &err);
@@ -450,6 +459,33 @@ busp_enough(const busp_tail *tail)
 	       (!tail->gather && tail->shown_max >= 0 && tail->shown >= tail->shown_max);
 }
 
+/* Goes on where the bus is, if it has moved: at the same offsets. */
+static bus_exit
+busp_follow_bus(busp_tail *tail)
+{
+	bus_cli *cli = tail->cli;
+	char url[BUS_BROKER_URL_MAX];
+	bus_error err = BUS_ERROR_INIT;
+	bus_adapter *adapter = NULL;
+	int64_t now_ms = bus_clock_mono_ms(cli->clock);
+	if (!tail->follow || now_ms - tail->located_ms < LOCATE_MS) {
+		return BUS_EXIT_OK;
+	}
+	tail->located_ms = now_ms;
+	if (!bus_cli_locate(cli, url, &err) || strcmp(url, tail->url) == 0) {
+		return BUS_EXIT_OK;
+	}
+	bus_exit code = bus_cli_adapter_at(cli, url, &adapter);
+	if (code != BUS_EXIT_OK) {
+		return code;
+	}
+	bus_cli_note(cli, "the bus has moved to %s", url);
+	snprintf(tail->url, sizeof(tail->url), "%s", url);
+	bus_adapter_close(tail->adapter);
+	tail->adapter = adapter;
+	return busp_start(tail, &err) == BUS_OK ? BUS_EXIT_OK : bus_cli_fail_error(&err);
+}
+
 static bus_exit
 busp_read(busp_tail *tail)
 {
@@ -477,6 +513,12 @@ busp_read(busp_tail *tail)
 		}
 		if (!tail->gather) {
 			busp_show(tail);
+		}
+		if (status != BUS_OK || poll.count == 0) {
+			bus_exit code = busp_follow_bus(tail);
+			if (code != BUS_EXIT_OK) {
+				return code;
+			}
 		}
 		if (idle && !tail->follow && poll.count == 0) {
 			/* the last offsets may be marks of a transaction, which are no events */
@@ -520,6 +562,7 @@ busp_tail_options(busp_tail *tail)
 		return bus_cli_fail_error(&err);
 	}
 	tail->follow = bus_cli_given(cli, "follow");
+	tail->fillers = bus_cli_given(cli, "fillers");
 	tail->shown_max = bus_cli_int(cli, "count");
 	return bus_cli_filter_init(&tail->filter, cli);
 }
@@ -546,7 +589,9 @@ busp_tail_run(bus_cli *cli)
 	assert(tail.arena != NULL);
 	bus_exit code = busp_tail_options(&tail);
 	if (code == BUS_EXIT_OK) {
-		code = bus_cli_adapter(cli, &tail.adapter);
+		bus_cli_locate_or_say(cli, tail.url);
+		tail.located_ms = bus_clock_mono_ms(cli->clock);
+		code = bus_cli_adapter_at(cli, tail.url, &tail.adapter);
 	}
 	if (code != BUS_EXIT_OK) {
 		return code;
@@ -585,6 +630,8 @@ static const bus_cli_option tail_options[] = {
 	{ "follow", 'f', BUS_CLI_FLAG, .help = "Go on with what comes; end with ^C" },
 	{ "count", 'n', BUS_CLI_INT, .argument = "N",
 	  .help = "End after so many events shown" },
+	{ "fillers", .kind = BUS_CLI_FLAG,
+	  .help = "Also records that only keep an offset, where the bus has moved" },
 	BUS_CLI_FILTER_OPTIONS,
 	{ 0 },
 };

@@ -37,7 +37,7 @@ busp_options(bus_buf *out, const bus_cli_option *rows)
 			busp_cell(out, rows->argument);
 		}
 		bus_buf_cstr(out, " | ");
-		if (rows->fallback != NULL) {
+		if (bus_cli_has_default(rows)) {
 			bus_buf_printf(out, "`%s`", rows->fallback);
 		}
 		bus_buf_cstr(out, rows->required ? "required | " : " | ");

@@ -106,7 +106,7 @@ busp_option_entry(bus_buf *out, const bus_cli_option *row)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
 					"; may be repeated");
 	}
-	if (row->fallback != NULL) {
+	if (bus_cli_has_default(row)) {
 		snprintf(text + len, sizeof(text) - len, " (default %s)", row->fallback);
 	}
 	busp_entry(out, left, text);

@@ -97,8 +97,9 @@ busp_option(bus_buf *out, const bus_cli_option *row)
 	if (row->many) {
 		bus_buf_cstr(out, "May be repeated.\n");
 	}
-	if (row->fallback != NULL) {
-		bus_buf_printf(out, "The default is\n.Cm %s .\n", row->fallback);
+	if (bus_cli_has_default(row)) {
+		/* \\& so that a dot at its end is no end of a sentence */
+		bus_buf_printf(out, "The default is\n.Cm %s\\& .\n", row->fallback);
 	}
 }
 

@@ -120,8 +120,21 @@ static bus_status
 list_topics(bus_mover *mover, bus_adapter *adapter, bus_topic_info **ret_topics,
 	    size_t *ret_count, bus_error *err)
 {
-	return bus_adapter_topic_list(adapter, mover->prefix, FIRST_MS, mover->arena,
-				      ret_topics, ret_count, err);
+	int64_t until_ms = bus_clock_mono_ms(mover->clock) + FIRST_MS;
+	for (;;) {
+		bus_status status =
+			bus_adapter_topic_list(adapter, mover->prefix, FIRST_MS,
+					       mover->arena, ret_topics, ret_count, err);
+		if (status != BUS_E_RETRY || bus_clock_mono_ms(mover->clock) >= until_ms) {
+			return status;
+		}
+		bus_error_reset(err);
+		bus_cli_pause(AGAIN_MS);
+		status = busp_mover_tick(mover, err);
+		if (status != BUS_OK) {
+			return status;
+		}
+	}
 }
 
 static const bus_topic_info *

@@ -70,9 +70,11 @@ typedef struct bus_mover {
 	size_t batch_count;
 	bus_mover_part **batch_parts; /* of each publication */
 	bool reading;       /* the old side is being read from each part's next */
+	bool idle;          /* the last poll brought nothing */
 	int64_t looked_ms;  /* at the old side's ends */
 	int64_t heard_ms;   /* last delivery, or beginning of reading */
 	int64_t trouble_ms; /* since when polls fail; 0: they do not */
+	int64_t refused_ms; /* since when publications are not all durable; 0: they are */
 	size_t gaps;        /* met so far */
 	size_t recoveries;  /* from publications that were not all durable */
 	bus_hasher *hasher;

@@ -78,16 +78,23 @@ settle(bus_mover *mover, bus_error *err)
 		count_in(part, &publication->record);
 	}
 	mover->batch_count = 0;
+	mover->refused_ms = 0;
 	return BUS_OK;
 }
 
 /* Some of the batch may be in, and some not: the new side's ends tell. */
 static bus_status
-recover(bus_mover *mover, bus_error *err)
+recover(bus_mover *mover, const bus_error *cause, bus_error *err)
 {
+	int64_t now_ms = bus_clock_mono_ms(mover->clock);
+	mover->refused_ms = mover->refused_ms > 0 ? mover->refused_ms : now_ms;
+	if (now_ms - mover->refused_ms > BUSP_MOVER_PATIENCE_MS) {
+		*err = *cause;
+		return cause->status;
+	}
 	busp_mover_range *ranges =
 		bus_arena_alloc(mover->arena, (mover->part_count + 1) * sizeof(*ranges));
-	bus_cli_pause(LATE_MS);
+	bus_cli_pause(cause->status == BUS_E_UNKNOWN ? LATE_MS : POLL_MS);
 	for (size_t i = 0; i < mover->part_count; i++) {
 		bus_mover_part *part = &mover->parts[i];
 		int64_t end = 0;
@@ -132,7 +139,8 @@ flush(bus_mover *mover, bus_error *err)
 		*err = mine;
 		return status;
 	}
-	return recover(mover, err);
+	mine.status = status;
+	return recover(mover, &mine, err);
 }
 
 static bus_status
@@ -351,6 +359,7 @@ step(bus_mover *mover, bus_error *err)
 		status = take(mover, &poll.deliveries[i], err);
 	}
 	mover->heard_ms = poll.count > 0 ? now_ms : mover->heard_ms;
+	mover->idle = poll.count == 0;
 	return status == BUS_OK ? flush(mover, err) : status;
 }
 
@@ -365,7 +374,8 @@ bus_mover_follow(bus_mover *mover, bus_error *err)
 	while (status == BUS_OK) {
 		status = step(mover, err);
 		int64_t now_ms = bus_clock_mono_ms(mover->clock);
-		if (status != BUS_OK || now_ms - mover->looked_ms < LOOK_MS) {
+		if (status != BUS_OK ||
+		    (!mover->idle && now_ms - mover->looked_ms < LOOK_MS)) {
 			continue;
 		}
 		status = bus_mover_look(mover, err);

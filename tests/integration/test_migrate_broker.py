@@ -158,10 +158,31 @@ class Foreign(Load):
         return broker.publisher(**({"patience": 2} if broker.kind == "embedded" else {}))
 
 
+@pytest.fixture
+def start_loads(bus):
+    """Starts loads, which end with the test also when it fails."""
+    started = []
+
+    def start(*loads):
+        started.extend(loads)
+        for load in loads:
+            load.start()
+        return loads
+
+    yield start
+    for load in started:
+        load.stopping.set()
+    for load in started:
+        load.join(60)
+
+
 def grows(bus, what="the ledger grows"):
-    done = bus.value("select count(*) from busline.ledger")
-    wait_for(lambda: bus.value("select count(*) from busline.ledger") > done + 200,
-             lambda: what + "\n" + bus.tails(), 60)
+    """Also what the relay has sent home."""
+    for count in ("select count(*) from busline.ledger",
+                  "select coalesce(sum(seq), 0)::bigint from busline.outbox_mark"):
+        done = bus.value(count)
+        wait_for(lambda: bus.value(count) > done + 200, lambda: f"{what}\n{count}\n{bus.tails()}",
+                 60)
 
 
 def settle(bus, place, loads):
@@ -187,12 +208,10 @@ def assert_replayed(bus, place, postgres, make_platform):
 
 
 @BOTH_WAYS
-def test_there_and_back_under_load(places, bus, postgres, make_platform):
+def test_there_and_back_under_load(places, bus, start_loads, postgres, make_platform):
     old, new = places
     roles = bus.start_all()
-    loads = [Load(bus, "one"), Load(bus, "two"), Foreign(bus, "foreign", places)]
-    for load in loads:
-        load.start()
+    loads = start_loads(Load(bus, "one"), Load(bus, "two"), Foreign(bus, "foreign", places))
     grows(bus)
     moved = migrate(bus, old.url, new.url, "--reason", "test", "--verify")
     assert moved["moved"] and moved["topics"] == len(TOPICS) and moved["records"] > 0
@@ -225,12 +244,10 @@ def open_topics(bus, broker, topics=TOPICS):
 
 
 @BOTH_WAYS
-def test_killed_at_any_moment_and_run_again(places, bus, postgres, make_platform):
+def test_killed_at_any_moment_and_run_again(places, bus, start_loads, postgres, make_platform):
     old, new = places
     roles = bus.start_all()
-    loads = [Load(bus, "one"), Load(bus, "two")]
-    for load in loads:
-        load.start()
+    loads = start_loads(Load(bus, "one"), Load(bus, "two"))
     grows(bus)
     chance, kills = random.Random(f"{old.kind}"), 0
     words = [BINARY, "migrate-broker", old.url, new.url, "--reason", "again"]
@@ -489,3 +506,31 @@ def test_what_is_no_move_is_refused(places, bus):
                         check=False)
     assert wrong.returncode == 69 and "sealed" in wrong.stderr
     assert worker.running()
+
+
+@BOTH_WAYS
+def test_who_looks_is_taken_along(places, bus):
+    """tail -f goes on at the new broker, each event once, and shows no filler; lag looks there."""
+    old, new = places
+    tail = subprocess.Popen([BINARY, "tail", TOPIC, "-f", "-o", "start", "-o", "jsonl"],
+                            env=bus.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True)
+    seen = []
+    threading.Thread(target=lambda: seen.extend(json.loads(line)["id"] for line in tail.stdout),
+                     daemon=True).start()
+    publish = ["publish", "scale.requested", "--tenant", "t", "-s", "a", "-d",
+               '{"process":"web","delta":1}', "--id"]
+    for number, place in enumerate((old, new, old)):
+        bus.busline(*publish, f"at-{number}")
+        wait_for(lambda: len(seen) == number + 1, lambda: f"event {number} is shown: {seen}", 30)
+        if number < 2:
+            migrate(bus, place.url, (new, old)[number].url)
+    assert seen == ["at-0", "at-1", "at-2"]
+    tail.send_signal(signal.SIGINT)
+    tail.communicate(timeout=30)
+    rows = json.loads(bus.busline("lag", "-o", "json").stdout)
+    assert {(r["topic"], r["partition"]): r["end"] for r in rows} == content(old)[1]
+    shown = bus.busline("tail", TOPIC, "-o", "start", "-o", "jsonl").stdout
+    assert len(shown.splitlines()) == 3
+    shown = bus.busline("tail", TOPIC, "-o", "start", "-o", "jsonl", "--fillers").stdout
+    assert len(shown.splitlines()) == sum(old.ends(TOPIC).values())

@@ -173,6 +173,19 @@ test_roles_matrix(void)
 		{ "busline_worker", "SELECT length(busline.state_digest()) = 64", "t" },
 		{ "busline_worker", "SET ROLE busline_owner",
 		  "" }, /* session is a superuser */
+		{ "busline_worker", "SELECT busline.broker_url('x')", "x" },
+		{ "busline_worker",
+		  "INSERT INTO busline.broker_move (from_url, to_url, actor, reason) "
+		  "VALUES ('a', 'b', 'c', '')",
+		  "!42501" },
+		{ "busline_worker",
+		  "SELECT busline.broker_move_record(1, 'a', 'b', 'c', '')", "!42501" },
+		{ "busline_auditor", "SELECT busline.broker_url('x')", "x" },
+		{ "busline_migrator",
+		  "SELECT busline.broker_move_record(1, 'a', 'b', 'c', '')", "!BL001" },
+		{ "busline_owner", "UPDATE busline.broker_move SET to_url = 'x'",
+		  "!BL002" },
+		{ "busline_owner", "DELETE FROM busline.broker_move", "!BL002" },
 		{ "busline_auditor", "SELECT count(*) >= 0 FROM busline.ledger", "t" },
 		{ "busline_auditor", "SELECT count(*) >= 0 FROM busline.events", "t" },
 		{ "busline_auditor", "SELECT count(*) >= 0 FROM paas.release", "t" },
@@ -207,6 +220,44 @@ test_roles_matrix(void)
 			       cases[i].sql, answer, cases[i].answer);
 		}
 		CU_ASSERT_STRING_EQUAL(answer, cases[i].answer);
+	}
+}
+
+/* Followed in their order, each once; recorded only from where the bus is, under the lease. */
+static void
+test_broker_moves(void)
+{
+	static const struct {
+		const char *from, *to;
+		int epoch;
+		const char *refused;
+		const char *a, *b, *c; /* where the bus is then, from these settings */
+	} moves[] = {
+		{ "a", "b", 6, "!BL001", "a", "b", "c" },
+		{ "a", "b", 7, NULL, "b", "b", "c" },
+		{ "a", "c", 7, "!BL003", "b", "b", "c" },
+		{ "b", "a", 7, NULL, "a", "a", "c" },
+		{ "b", "c", 7, "!BL003", "a", "a", "c" },
+		{ "a", "b", 7, NULL, "b", "b", "c" },
+		{ "b", "c", 7, NULL, "c", "c", "c" },
+		{ "c", "a", 7, NULL, "a", "a", "a" },
+	};
+	kit_sql("INSERT INTO busline.lease VALUES ('migrate-broker', 7, 'kit', now(), now())");
+	for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+		const char *id = kit_sql("SELECT busline.broker_move_record(%d, '%s', "
+					 "'%s', 'kit', '')",
+					 moves[i].epoch, moves[i].from, moves[i].to);
+		if (moves[i].refused != NULL) {
+			CU_ASSERT_STRING_EQUAL(id, moves[i].refused);
+		} else {
+			CU_ASSERT(atoi(id) > 0);
+		}
+		CU_ASSERT_STRING_EQUAL(kit_sql("SELECT busline.broker_url('a')"),
+				       moves[i].a);
+		CU_ASSERT_STRING_EQUAL(kit_sql("SELECT busline.broker_url('b')"),
+				       moves[i].b);
+		CU_ASSERT_STRING_EQUAL(kit_sql("SELECT busline.broker_url('c')"),
+				       moves[i].c);
 	}
 }
 
@@ -523,6 +574,7 @@ static const bus_case cases[] = {
 	{ "every query can be prepared", test_prepare_all },
 	{ "ledger partitions are made ahead", test_partitions },
 	{ "each role may do what it must and nothing else", test_roles_matrix },
+	{ "moves of the bus are followed in their order", test_broker_moves },
 	{ "the ledger is append-only for everybody", test_ledger_append_only },
 	{ "row-level security is on and forced wherever there is a tenant",
 	  test_row_level_security },
