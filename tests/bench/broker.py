@@ -20,7 +20,7 @@ SHAPES = [(1, 1), (16, 1), (256, 1), (1, 1000), (16, 1000), (256, 100)]
 EVENT_BYTES = 300
 FLOOR = 0.6
 VISIBLE_P99_MS = 10
-NATS_UNDER_WAY = 1000
+NATS_UNDER_WAY = 256
 NATS_PACKAGE = "github.com/nats-io/nats-server/v2@v2.10.29"
 
 
@@ -100,13 +100,16 @@ def commits(broker):
 def busline(bench, producers, batch):
     broker = Embedded.start()
     try:
+        # Its WAL grows to its size once; a growing file is slower to sync.
+        grown = append(bench, "busline", broker.url, 4, 1000)["total"]
+        before = commits(broker)
         line = append(bench, "busline", broker.url, producers, batch)
         there = sum(broker.ends("bench").values())
-        assert there == line["total"], f"{there} there, {line['total']} acknowledged"
-        line["events_per_commit"] = round(line["total"] / commits(broker), 1)
+        assert there == grown + line["total"], f"{there} there, {line['total']} acknowledged"
+        line["events_per_commit"] = round(line["total"] / (commits(broker) - before), 1)
         if batch >= 100:
             read = json.loads(bench.program("bench_steady", "read", "--url", broker.url,
-                                            "--topic", "bench", "--events", line["total"]))
+                                            "--topic", "bench", "--events", there))
             line["read_rate"] = read["rate"]
         return line
     finally:
