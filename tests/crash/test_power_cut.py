@@ -14,8 +14,11 @@ import time
 
 import pytest
 
+from support.platform import BINARY
+
 CUTS = int(os.environ.get("BUSLINE_POWER_CUTS", "5"))
-DRIVER = pathlib.Path(os.environ.get("BUSLINE_JOURNAL_DRIVER", "journal_driver"))
+DRIVER = pathlib.Path(os.environ.get("BUSLINE_JOURNAL_DRIVER",
+                                     BINARY.parent / "tests/support/journal_driver"))
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 IMAGE_BYTES = 96 << 20
