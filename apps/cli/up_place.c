@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,9 @@
 #include "apps/cli/up.h"
 #include "broker-adapters/broker.h"
 
+/* 5 s: a child that is about to die needs a busy machine's while for it. */
+#define LOCK_TRIES 250
+#define LOCK_AGAIN_MS 20
 #define LOCK_FILE "up.lock"
 #define USER "postgres"
 /* "/postgres/.s.PGSQL.5432" and its NUL must fit behind the directory into sun_path. */
@@ -150,16 +155,34 @@ busp_read_pid(int lock)
 	return got > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
 }
 
+/*
+ * False: another `up` has it. One that was killed in the middle of a fork leaves the lock to its
+ * child for a moment, until that one dies with it or becomes another program.
+ */
+static bool
+busp_lock(int lock)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	for (int tries = 0; fcntl(lock, F_OFD_SETLK, &whole) != 0; tries++) {
+		pid_t holder = busp_read_pid(lock);
+		bool lives = holder > 0 && (kill(holder, 0) == 0 || errno != ESRCH);
+		if (lives || tries == LOCK_TRIES) {
+			return false;
+		}
+		(void)poll(NULL, 0, LOCK_AGAIN_MS);
+	}
+	return true;
+}
+
 bus_exit
 bus_up_take(bus_up *up)
 {
 	char text[32];
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	bus_exit code = busp_open(up);
 	if (code != BUS_EXIT_OK) {
 		return code;
 	}
-	if (fcntl(up->lock, F_OFD_SETLK, &whole) != 0) {
+	if (!busp_lock(up->lock)) {
 		bus_str advice = bus_arena_printf(
 			up->cli->arena,
 			"`busline up --status --data %s` shows it, --stop ends it",

@@ -17,15 +17,6 @@
 #include "tests/conformance/nng_broker.h"
 #include "tests/conformance/suite_scene.h"
 
-/* nng 1.5.2 loses a connection's memory when it ends while it is being made or used (fixed in
- * 1.6.0: nng#1713); seen under load only. What the adapter itself allocates is not excused. */
-const char *__lsan_default_suppressions(void);
-const char *
-__lsan_default_suppressions(void)
-{
-	return "leak:libnng.so\n";
-}
-
 /* In the broker's folder: its records. */
 #define BROKER_FILE "broker.db"
 
