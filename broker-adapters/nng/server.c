@@ -3,9 +3,7 @@
  */
 #include "broker-adapters/nng/server.h"
 
-#include <nng/protocol/reqrep0/rep.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/log.h"
 
@@ -72,7 +70,7 @@ busp_request_do(busp_server *server, busp_request *request, bus_error *err)
 static bus_status
 busp_requests_do(busp_server *server, bus_error *err)
 {
-	busp_list taken = busp_pool_take(server);
+	busp_list taken = busp_requests_take(server);
 	bus_status status = BUS_OK;
 	while (taken.first != NULL && status == BUS_OK) {
 		busp_request *request = taken.first;
@@ -84,14 +82,13 @@ busp_requests_do(busp_server *server, bus_error *err)
 }
 
 static void
-busp_list_drop_pipe(busp_list *list, uint32_t pipe)
+busp_list_drop_peer(busp_list *list, const busp_peer *peer)
 {
 	busp_request *next;
 	for (busp_request *request = list->first; request != NULL; request = next) {
 		next = request->next;
-		if (request->pipe == pipe) {
-			/* nobody reads it; it gives the context back */
-			busp_answer_begin(request);
+		if (request->peer == peer) {
+			busp_answer_begin(request); /* which nobody will read */
 			busp_answer_end(request);
 		}
 	}
@@ -99,11 +96,11 @@ busp_list_drop_pipe(busp_list *list, uint32_t pipe)
 
 /* Who is gone waits for nothing. What it sent to be written is written. */
 static void
-busp_pipe_gone(busp_server *server, uint32_t pipe)
+busp_peer_gone(busp_server *server, const busp_peer *peer)
 {
-	busp_list_drop_pipe(&server->fetches, pipe);
-	busp_list_drop_pipe(&server->ready, pipe);
-	busp_list_drop_pipe(&server->joins, pipe);
+	busp_list_drop_peer(&server->fetches, peer);
+	busp_list_drop_peer(&server->ready, peer);
+	busp_list_drop_peer(&server->joins, peer);
 }
 
 static bus_status
@@ -112,15 +109,15 @@ busp_round(busp_server *server, bus_error *err)
 	if (busp_requests_do(server, err) != BUS_OK) {
 		return err->status;
 	}
-	busp_pool_gone(server, busp_pipe_gone);
+	busp_peers_bury(server, busp_peer_gone);
 	int64_t now_ms = bus_clock_mono_ms(server->clock);
 	if (busp_write_commit(server, now_ms, err) != BUS_OK ||
 	    busp_read_round(server, now_ms, err) != BUS_OK) {
 		return err->status;
 	}
 	busp_group_round(server, now_ms);
-	busp_pool_confirm(server, now_ms);
-	for (size_t missing = busp_pool_grow(server); missing > 0; missing--) {
+	busp_peers_watch(server, now_ms);
+	for (size_t excess = busp_requests_excess(server); excess > 0; excess--) {
 		if (!busp_read_release(server) && !busp_group_release(server)) {
 			break;
 		}
@@ -142,11 +139,12 @@ busp_rest(busp_server *server)
 	due_ms = busp_earlier(due_ms, server->join_due_ms);
 	due_ms = busp_earlier(due_ms, busp_groups_due_ms(server->groups));
 	due_ms = busp_earlier(due_ms, now_ms + BUSP_LOOP_MS_MAX);
-	busp_pool_sleep(server, due_ms > now_ms ? due_ms - now_ms : 0);
+	busp_sleep(server, due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
-/* What came before the end is carried out; what waits for something else is not answered:
- * its client finds the connection closed, and asks again when there is a broker. */
+/* What came before the end is carried out; what waits for something else is not
+ * answered: its client finds the connection closed, and asks again when there
+ * is a broker. */
 static bus_status
 busp_drain(busp_server *server, bus_error *err)
 {
@@ -167,34 +165,23 @@ busp_serve(busp_server *server, bus_error *err)
 			busp_rest(server);
 		}
 	}
-	busp_pool_drain(server);
+	busp_peers_drain(server);
 	return status == BUS_OK ? busp_drain(server, err) : status;
 }
 
 /* ---- begin and end ---- */
-
-static void
-busp_server_fini(busp_server *server)
-{
-	busp_groups_destroy(server->groups);
-	free(server->touched);
-	free(server->failed);
-	free(server->damaged);
-	bus_buf_fini(&server->frame);
-	bus_buf_fini(&server->slices);
-	pthread_mutex_destroy(&server->lock);
-}
 
 /* Between an open journal and a closed one. */
 static bus_status
 busp_server_run(busp_server *server, bus_error *err)
 {
 	BUS_BUF_AUTO url = { 0 };
-	bus_status status = busp_pool_open(server, err);
+	bus_status status = busp_peers_open(server, err);
 	if (status == BUS_OK) {
 		status = busp_listen_start(server, &url, err);
 	}
 	if (status == BUS_OK) {
+		busp_peers_accept(server);
 		BUS_LOG(BUS_LOG_INFO, "ready", BUS_LOG_S("listen", bus_buf_view(&url)),
 			BUS_LOG_S("directory", bus_str_from(server->options->directory)));
 		if (server->options->on_ready != NULL) {
@@ -202,45 +189,56 @@ busp_server_run(busp_server *server, bus_error *err)
 		}
 		status = busp_serve(server, err);
 	}
-	for (size_t i = 0; i < server->request_count; i++) {
-		busp_read_forget(server->requests[i]);
-	}
-	/* First what must not be lost: nng has been seen to hang at its end. */
+	busp_peers_drain(server);
+	busp_requests_drop(server);
 	busp_journal_close(server->journal);
-	busp_pool_close(server);
+	busp_peers_close(server);
 	return status;
+}
+
+/* With a connection that nng never finished what it uses is left to it: rather
+ * a leak, at the end, than a callback into freed memory. */
+static void
+busp_server_free(busp_server *server)
+{
+	if (server->peers != NULL) {
+		return;
+	}
+	busp_groups_destroy(server->groups);
+	free(server->touched);
+	free(server->failed);
+	free(server->damaged);
+	bus_buf_fini(&server->frame);
+	bus_buf_fini(&server->slices);
+	pthread_mutex_destroy(&server->lock);
+	free(server);
 }
 
 bus_status
 bus_broker_serve(const bus_broker_options *options, bus_error *err)
 {
-	busp_server server = {
+	busp_server *server = busp_adapter_alloc(1, sizeof(*server));
+	*server = (busp_server){
 		.options = options,
 		.clock = options->clock,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.wake_fd = -1,
 		.fetch_due_ms = INT64_MAX,
 		.join_due_ms = INT64_MAX,
 	};
-	bus_status status = busp_listen_open(&server, err);
+	bus_status status = busp_listen_open(server, err);
 	if (status == BUS_OK) {
 		status = busp_journal_open(options->directory, options->clock,
-					   &server.journal, err);
+					   &server->journal, err);
 	}
-	if (status != BUS_OK) {
-		/* nobody waits here for space on the disk: who started it is told */
-		return err->status = BUS_E_FATAL;
-	}
-	server.boot = busp_journal_boot(server.journal);
-	server.groups = busp_groups_create(server.boot);
-	pthread_mutex_init(&server.lock, NULL);
-	int rv = nng_rep0_open(&server.socket);
-	if (rv == 0) {
-		status = busp_server_run(&server, err);
+	if (status == BUS_OK) {
+		server->boot = busp_journal_boot(server->journal);
+		server->groups = busp_groups_create(server->boot);
+		status = busp_server_run(server, err);
 	} else {
-		busp_journal_close(server.journal);
-		status = bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, rv,
-				       "the broker's socket: %s", nng_strerror(rv));
+		/* nobody waits here for space on the disk: who started it is told */
+		status = err->status = BUS_E_FATAL;
 	}
-	busp_server_fini(&server);
+	busp_server_free(server);
 	return status;
 }

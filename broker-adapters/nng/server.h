@@ -2,12 +2,12 @@
  * server.h - the embedded broker at work; private to the server's files
  *
  * DESIGN
- * Two kinds of threads meet here. nng's own threads receive requests and send answers
- * (server_pool.c); everything else happens in one thread, the one that called
- * bus_broker_serve: it takes all requests that wait, carries them out, and sleeps. A
- * request is a context of nng with room for what it is doing: it is received, belongs to
- * the broker's thread until it is answered, and is received into again. What cannot be
- * answered yet is parked in one of the lists below, which only that thread touches.
+ * Two kinds of threads meet here. nng's own threads receive requests and send
+ * answers (server_peer.c); everything else happens in one thread, the one that
+ * called bus_broker_serve: it takes all requests that wait, carries them out,
+ * and sleeps. A request belongs to that thread from the moment it is taken
+ * until it is answered. What cannot be answered yet is parked in one of the
+ * lists below, which only it touches.
  */
 #ifndef BUSP_NNG_SERVER_H
 #define BUSP_NNG_SERVER_H
@@ -21,23 +21,27 @@
 #include "broker-adapters/nng/wire.h"
 #include "broker-adapters/shared.h"
 
-/* Requests at once, parked ones included: a kilobyte each. When they run out, the oldest
- * of the parked ones is answered. */
-#define BUSP_REQUESTS_MAX 4096
-/* Contexts that wait for a request: what may come while the disk is busy. */
-#define BUSP_REQUESTS_SPARE 64
+/* Requests at once, parked ones included; when there are more, the oldest of
+ * the parked ones are answered. */
+#define BUSP_REQUESTS_MAX 4096u
 /* Requests of one connection at once; a client of ours has less than ten. */
-#define BUSP_PIPE_REQUESTS_MAX 64
-/* Bytes of requests that wait to be carried out, of one connection and of all; more are
- * refused with BUSY. */
-#define BUSP_PIPE_QUEUE_BYTES_MAX (8u << 20)
+#define BUSP_PEER_REQUESTS_MAX 64u
+/* Bytes of requests that wait to be carried out, of one connection and of all;
+ * more are refused with BUSY. */
+#define BUSP_PEER_QUEUE_BYTES_MAX (8u << 20)
 #define BUSP_QUEUE_BYTES_MAX (64u << 20)
 /* Answers that wait for one client to read, and for all of them. */
-#define BUSP_PIPE_ANSWER_BYTES_MAX (8u << 20)
+#define BUSP_PEER_ANSWER_BYTES_MAX (8u << 20)
 #define BUSP_ANSWER_BYTES_MAX (256u << 20)
+/* A connection over TLS on which nothing happens; its client makes a new one.
+ */
+#define BUSP_TLS_IDLE_MS_MAX 600000
+/* A client that does not say who it is for this long is cut off. */
+#define BUSP_GREET_MS_MAX 10000
 /* A client that reads nothing of an answer for this long is cut off. */
 #define BUSP_SEND_MS_MAX 10000
-/* Bytes of one commit: what comes first does not wait for all that came later. */
+/* Bytes of one commit: what comes first does not wait for all that came later.
+ */
 #define BUSP_COMMIT_BYTES_MAX (4u << 20)
 /* How long an append waits for the one before it. */
 #define BUSP_AHEAD_MS_MAX 2000
@@ -50,16 +54,26 @@
 /* Partitions in one FETCH, and in all that are parked. */
 #define BUSP_FETCH_PARTITIONS_MAX 4096u
 #define BUSP_FETCH_WANTS_MAX 262144u
-/* Open files besides connections: the journal's, nng's, those being negotiated. */
+/* Open files besides connections: the journal's, nng's, those being negotiated.
+ */
 #define BUSP_DESCRIPTORS_RESERVE 64u
 /* The loop looks at *stop at least this often. */
 #define BUSP_LOOP_MS_MAX 200
 
 typedef struct busp_server busp_server;
 typedef struct busp_request busp_request;
+typedef struct busp_peer busp_peer; /* a connection; server_peer.c */
 
-/* A partition that a FETCH asks for. While it is parked, it is in the list of its log,
- * whose first member busp_log.user is. */
+/* What REQ puts in front of a request, and wants back with its answer: a word
+ * per hop. */
+#define BUSP_HOPS_MAX 8u
+typedef struct busp_hops {
+	uint8_t bytes[BUSP_HOPS_MAX * 4];
+	size_t len;
+} busp_hops;
+
+/* A partition that a FETCH asks for. While it is parked, it is in the list of
+ * its log, whose first member busp_log.user is. */
 typedef struct busp_want {
 	busp_request *request;
 	busp_log *log; /* NULL: no such */
@@ -77,13 +91,10 @@ typedef struct busp_list {
 
 struct busp_request {
 	busp_server *server;
-	nng_ctx ctx;
-	nng_aio *aio;
-	bool sending; /* what the next callback of aio is about */
-	size_t answer_bytes;
-	nng_msg *msg;  /* the request's bytes, until it is answered or parked */
-	uint32_t pipe; /* whose it is */
-	size_t bytes;  /* counted as queued */
+	busp_peer *peer; /* whose it is; there until the request has ended */
+	busp_hops hops;
+	char *data;   /* the request's bytes, until they are not needed any more */
+	size_t bytes; /* counted as queued */
 	busp_op op;
 	busp_refusal refused; /* decided before the broker's thread saw it */
 	busp_reader body;
@@ -107,21 +118,6 @@ struct busp_request {
 	int32_t partitions;
 };
 
-/* A connection. */
-typedef struct busp_pipe {
-	uint32_t id;
-	uint32_t requests;    /* received and not answered, or the answer not gone */
-	size_t request_bytes; /* of those that wait to be carried out */
-	uint64_t sends;       /* answers that nng took over */
-	size_t queued_bytes;  /* answers behind another */
-	size_t flight_bytes; /* the last one that nng took over: it may have left or not */
-	int64_t flight_ms;   /* since when */
-	bool cut;            /* closing */
-	struct busp_pipe *next;
-} busp_pipe;
-
-#define BUSP_PIPE_BUCKETS 1024u
-
 /* An append that was refused; those behind it are, too. */
 typedef struct busp_failed {
 	uint64_t producer;
@@ -133,8 +129,9 @@ struct busp_server {
 	const bus_clock *clock;
 	busp_journal *journal;
 	busp_groups *groups;
-	nng_socket socket;
-	nng_listener listener;
+	nng_stream_listener *listener;
+	bool tls;
+	nng_aio *accepting;
 	int wake_fd;
 	bool has_token;
 	uint8_t token[BUSP_TOKEN_BYTES];
@@ -143,23 +140,18 @@ struct busp_server {
 	/* ---- shared with nng's threads ---- */
 	pthread_mutex_t lock;
 	busp_list arrived;
-	size_t queue_bytes;
-	size_t receiving; /* contexts that wait for a request */
-	busp_pipe *pipes[BUSP_PIPE_BUCKETS];
-	size_t pipe_count;
-	size_t answer_bytes; /* of all pipes, queued and in flight */
-	uint32_t *gone;      /* pipes that went while they had requests */
-	size_t gone_count;
-	size_t gone_capacity;
+	size_t request_count; /* not ended */
+	size_t queue_bytes;   /* of requests */
+	size_t answer_bytes;  /* not sent */
+	busp_peer *peers;
+	size_t peer_count;
+	busp_peer *dead;    /* nothing comes of them any more: to be buried */
+	bool accept_failed; /* to be tried again */
 	bool woken;
 	bool crowded;  /* connections are refused; logged once */
 	bool draining; /* takes no connection */
-	bool closing;  /* receives nothing */
 
 	/* ---- the broker's thread only ---- */
-	busp_request **requests;
-	size_t request_count;
-	size_t request_capacity;
 	busp_list appends; /* to be carried out, in order */
 	busp_list ahead;   /* APPEND whose predecessor is missing */
 	busp_list notes;   /* NOTE that waits for a commit */
@@ -177,12 +169,12 @@ struct busp_server {
 	size_t want_count;    /* of the parked */
 	int64_t fetch_due_ms; /* not before this one of the parked is due */
 	int64_t join_due_ms;
-	bus_buf slices;     /* what a read gave */
-	uint32_t turn;      /* whose partition is first in the next FETCH */
-	bool groups_moved;  /* the parked GROUPs are to be asked again */
-	bool full;          /* the disk was full at the last commit */
-	int64_t confirm_ms; /* when connections are looked at next */
-	uint32_t *damaged;  /* logs whose damage was logged */
+	bus_buf slices;    /* what a read gave */
+	uint32_t turn;     /* whose partition is first in the next FETCH */
+	bool groups_moved; /* the parked GROUPs are to be asked again */
+	bool full;         /* the disk was full at the last commit */
+	int64_t watch_ms;  /* when connections are looked at next */
+	uint32_t *damaged; /* logs whose damage was logged */
 	size_t damaged_count;
 	size_t damaged_capacity;
 	bus_buf frame; /* the answer being made */
@@ -196,25 +188,47 @@ BUS_MUST_CHECK bus_status busp_listen_open(busp_server *server, bus_error *err);
 BUS_MUST_CHECK bus_status busp_listen_start(busp_server *server, bus_buf *ret_url,
 					    bus_error *err);
 
+/* ---- server_peer.c: connections, and frames on them ---- */
+
+BUS_MUST_CHECK bus_status busp_peers_open(busp_server *server, bus_error *err);
+/* After busp_listen_start: takes connections from now on. */
+void busp_peers_accept(busp_server *server);
+/* No connection is taken any more; those that are there stay. */
+void busp_peers_drain(busp_server *server);
+/* Waits a moment for answers to leave, then ends all connections and frees
+ * them. Requests have ended before. */
+void busp_peers_close(busp_server *server);
+/* Calls for each connection that has ended, before it is forgotten. */
+void busp_peers_bury(busp_server *server,
+		     void (*each)(busp_server *server, const busp_peer *peer));
+/* Cuts off who does not read its answers, or says nothing. */
+void busp_peers_watch(busp_server *server, int64_t now_ms);
+/* Sends the frame (copied) if the connection is there still. */
+void busp_peer_send(busp_peer *peer, const busp_hops *hops, const bus_buf *frame);
+/* With the lock: counts of the connection's requests. */
+bool busp_peer_admit(busp_peer *peer, busp_request *request, size_t bytes);
+void busp_peer_let_go(busp_peer *peer, size_t bytes);
+/* The request has ended. May free the peer; the broker's thread only. */
+void busp_peer_release(busp_peer *peer);
+
 /* ---- server_pool.c: requests come, answers go ---- */
 
-BUS_MUST_CHECK bus_status busp_pool_open(busp_server *server, bus_error *err);
-/* No connection is taken any more; those that are there stay. */
-void busp_pool_drain(busp_server *server);
-void busp_pool_close(busp_server *server);
-/* Contexts for as many requests as may come; how many of them cannot be had. */
-size_t busp_pool_grow(busp_server *server);
-/* All that arrived; of each, `list` is to be set. */
-busp_list busp_pool_take(busp_server *server);
-/* Calls for each connection that went while it had requests. */
-void busp_pool_gone(busp_server *server, void (*each)(busp_server *server, uint32_t pipe));
+/* A frame's bytes, taken over, on a thread of nng. False: more than is allowed.
+ */
+bool busp_request_arrive(busp_server *server, busp_peer *peer, const busp_hops *hops,
+			 char *data, bus_str frame);
+/* With the lock: the broker's thread has something to do. */
+void busp_wake(busp_server *server);
 /* Sleeps until something arrives, or for that long. */
-void busp_pool_sleep(busp_server *server, int64_t ms);
-/* Cuts off who does not read its answers. */
-void busp_pool_confirm(busp_server *server, int64_t now_ms);
+void busp_sleep(busp_server *server, int64_t ms);
+/* All that arrived; of each, `list` is to be set. */
+busp_list busp_requests_take(busp_server *server);
+/* How many there are too many of. */
+size_t busp_requests_excess(busp_server *server);
+/* Ends all, without an answer. */
+void busp_requests_drop(busp_server *server);
 
-/* Answers: the request's context is received into again. Each ends the request: it is
- * taken out of its list, and what it held is freed. */
+/* Answers. Each ends the request: it is taken out of its list and freed. */
 void busp_answer_frame(busp_request *request, const bus_buf *frame);
 /* Begins the answer DONE in server->frame. */
 bus_buf *busp_answer_begin(busp_request *request);
@@ -230,7 +244,8 @@ void busp_list_remove(busp_request *request);
 /* ---- server_write.c ---- */
 
 void busp_write_take(busp_server *server, busp_request *request);
-/* Commits what there is; at most BUSP_COMMIT_BYTES_MAX of it. FATAL: the disk failed. */
+/* Commits what there is; at most BUSP_COMMIT_BYTES_MAX of it. FATAL: the disk
+ * failed. */
 BUS_MUST_CHECK bus_status busp_write_commit(busp_server *server, int64_t now_ms,
 					    bus_error *err);
 /* When a parked APPEND or NOTE is due; INT64_MAX: none is. */

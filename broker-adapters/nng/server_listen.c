@@ -1,7 +1,8 @@
 /*
  * server_listen.c - where the broker listens, and who may reach it there
  *
- * Off loopback only with a token: whoever reaches the port could write events otherwise.
+ * Off loopback only with a token: whoever reaches the port could write events
+ * otherwise.
  */
 #include <netdb.h>
 #include <netinet/in.h>
@@ -136,7 +137,8 @@ busp_place_allowed(busp_server *server, const busp_place *place, bus_error *err)
 	return BUS_OK;
 }
 
-/* Each connection is a descriptor; the journal must never be the one that gets none. */
+/* Each connection is a descriptor; the journal must never be the one that gets
+ * none. */
 static bus_status
 busp_descriptors(const bus_broker_options *options, bus_error *err)
 {
@@ -161,13 +163,13 @@ busp_descriptors(const bus_broker_options *options, bus_error *err)
 static int
 busp_listener_make(busp_server *server, const busp_place *place)
 {
-	int rv = nng_listener_create(&server->listener, server->socket, place->address);
+	int rv = nng_stream_listener_alloc(&server->listener, place->address);
 	rv = rv != 0 ? rv :
-		       nng_listener_set_size(server->listener, NNG_OPT_RECVMAXSZ,
-					     BUSP_FRAME_BYTES_MAX);
-	rv = rv != 0 ?
-		     rv :
-		     nng_listener_set_bool(server->listener, NNG_OPT_TCP_KEEPALIVE, true);
+		       nng_stream_listener_set_bool(server->listener, NNG_OPT_TCP_NODELAY,
+						    true);
+	rv = rv != 0 ? rv :
+		       nng_stream_listener_set_bool(server->listener,
+						    NNG_OPT_TCP_KEEPALIVE, true);
 	return rv;
 }
 
@@ -194,14 +196,15 @@ bus_status
 busp_listen_start(busp_server *server, bus_buf *ret_url, bus_error *err)
 {
 	busp_place place = { 0 };
-	nng_sockaddr address;
 	if (busp_place_read(server->options->listen, &place, err) != BUS_OK) {
 		return err->status;
 	}
+	server->tls = place.tls;
 	int rv = busp_listener_make(server, &place);
 	if (rv == 0 && place.tls) {
-		rv = nng_listener_set_string(server->listener, NNG_OPT_TLS_CERT_KEY_FILE,
-					     server->options->tls_file);
+		rv = nng_stream_listener_set_string(server->listener,
+						    NNG_OPT_TLS_CERT_KEY_FILE,
+						    server->options->tls_file);
 		if (rv != 0) {
 			return bus_error_set(err, BUS_E_FATAL, "config", rv,
 					     "broker.tls-file %.200s: %s; it holds "
@@ -209,20 +212,24 @@ busp_listen_start(busp_server *server, bus_buf *ret_url, bus_error *err)
 					     server->options->tls_file, nng_strerror(rv));
 		}
 	}
-	rv = rv != 0 ? rv : nng_listener_start(server->listener, 0);
+	rv = rv != 0 ? rv : nng_stream_listener_listen(server->listener);
 	if (rv != 0) {
 		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, rv,
 				     "broker.listen %.200s: %s", server->options->listen,
 				     nng_strerror(rv));
 	}
-	uint16_t port = (uint16_t)atoi(place.port);
-	if (port == 0 &&
-	    nng_listener_get_addr(server->listener, NNG_OPT_LOCADDR, &address) == 0) {
-		port = ntohs(address.s_family == NNG_AF_INET6 ? address.s_in6.sa_port :
-								address.s_in.sa_port);
+	int port = atoi(place.port);
+	if (port == 0) {
+		rv = nng_stream_listener_get_int(server->listener, NNG_OPT_TCP_BOUND_PORT,
+						 &port);
+	}
+	if (rv != 0) {
+		return bus_error_set(err, BUS_E_FATAL, BUSP_ORIGIN, rv,
+				     "broker.listen %.200s: which port? %s",
+				     server->options->listen, nng_strerror(rv));
 	}
 	bool ipv6 = strchr(place.host, ':') != NULL;
-	bus_buf_printf(ret_url, "%s%s%s%s:%u", place.tls ? SCHEME_TLS : SCHEME_TCP,
+	bus_buf_printf(ret_url, "%s%s%s%s:%d", place.tls ? SCHEME_TLS : SCHEME_TCP,
 		       ipv6 ? "[" : "", place.host, ipv6 ? "]" : "", port);
 	return BUS_OK;
 }

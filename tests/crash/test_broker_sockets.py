@@ -5,8 +5,10 @@ Raw sockets against a real `busline broker`, while an honest client publishes an
 
 import contextlib
 import random
+import select
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -34,6 +36,41 @@ def test_ten_thousand_connections_that_end_at_once(make_broker):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raw.close()
         wait_for(lambda: broker.files() <= files + 5, "connections that ended are closed", 30)
+
+
+def test_connections_that_end_in_the_middle(make_broker):
+    """Half an answer read, half a request written: nng 1.5.2's own sockets never get over it."""
+    broker = make_broker()
+    client = Client(broker.address)
+    ensure(client)
+    for sequence in range(1, 5):
+        append(client, 2, sequence, (TOPIC, 1, [bytes(60000)] * 15))
+    asked = frame(wire.FETCH, fetch_body([(TOPIC, 1, 0)]))
+    told = frame(wire.APPEND, append_body(3, 1, [(TOPIC, 0, [bytes(900000)])]))
+
+    def misbehave(rng):
+        for _ in range(400):
+            with contextlib.suppress(OSError), connect(broker) as raw:
+                if rng.random() < 0.7:
+                    raw.sendall(asked * rng.choice((1, 2, 4, 12, 70)))
+                    raw.recv(rng.randrange(1, 300000))
+                if rng.random() < 0.5:
+                    raw.sendall(told[:rng.randrange(1, len(told))])
+                if rng.random() < 0.6:  # with RST instead of FIN
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with siege(broker, slowest=8):
+        files = broker.files()
+        threads = [threading.Thread(target=misbehave, args=(random.Random(seed),))
+                   for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wait_for(lambda: broker.files() <= files + 3, "connections that ended are closed", 30)
+    began = time.monotonic()
+    assert broker.stop() == 0
+    assert time.monotonic() - began < 5 * SLOW
 
 
 def nasty_bytes(rng):
@@ -86,7 +123,7 @@ def test_a_thousand_idle_connections_and_no_more_than_allowed(make_broker):
             raw = socket.create_connection(broker.address, 20 * SLOW)
             raw.sendall(GREETING)
             late.append(raw)
-        ended = [raw for raw in late if raw.recv(8) and not raw.settimeout(1) and closed(raw)]
+        ended = [raw for raw in late if not raw.settimeout(1) and closed(raw)]
         assert 20 <= len(ended) <= 22, len(ended)
         assert len(broker.logged("connections are refused, there are too many")) == 1
         for raw in idle + late:
@@ -200,10 +237,11 @@ def test_parked_requests_starve_nobody(make_broker):
         began = time.monotonic()
         Client(broker.address).info()
         assert time.monotonic() - began < 5 * SLOW
-        # an answer to the oldest one: nothing new
-        polls[0].settimeout(20 * SLOW)
-        length, = struct.unpack(">Q", polls[0].recv(8, socket.MSG_WAITALL))
-        assert polls[0].recv(length, socket.MSG_WAITALL)[-5:] == b"\0" * 5
+        # some of the oldest, whichever these are, are told early that there is nothing new
+        ready = wait_for(lambda: select.select(polls, [], [], 0)[0], "early answers", 20)
+        assert len(ready) < 30
+        length, = struct.unpack(">Q", ready[0].recv(8, socket.MSG_WAITALL))
+        assert ready[0].recv(length, socket.MSG_WAITALL)[-5:] == b"\0" * 5
         for raw in polls:
             raw.close()
 
