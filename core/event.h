@@ -56,6 +56,8 @@ typedef struct bus_event {
 	bus_str partitionkey;
 	bus_str sequence;
 	bus_str traceparent;
+	bus_str sagaid;   /* the saga that caused it, or that it answers */
+	bus_str sagastep; /* of that saga: "<step>/<do|undo>/<attempt>" */
 
 	const bus_header *extensions; /* every other one, in the order received */
 	size_t extension_count;

@@ -51,6 +51,8 @@ static const struct {
 	X(PARTITIONKEY, partitionkey, 4096, BUSP_RULE_TEXT),
 	X(SEQUENCE, sequence, 4096, BUSP_RULE_TEXT),
 	X(TRACEPARENT, traceparent, 4096, BUSP_RULE_TEXT),
+	X(SAGAID, sagaid, 256, BUSP_RULE_TEXT),
+	X(SAGASTEP, sagastep, 256, BUSP_RULE_TEXT),
 #undef X
 	[BUSP_ATTR_COUNT] = { "extension", NULL, BUSP_NO_OFFSET, 4096, BUSP_RULE_TEXT,
 			      "is longer than 4096 bytes" },
@@ -90,12 +92,16 @@ busp_attr_guess(size_t len, char second)
 		return BUSP_ATTR_TIME;
 	case AT(5, 'c'):
 		return BUSP_ATTR_ACTOR;
+	case AT(6, 'a'):
+		return BUSP_ATTR_SAGAID;
 	case AT(6, 'o'):
 		return BUSP_ATTR_SOURCE;
 	case AT(6, 'e'):
 		return BUSP_ATTR_TENANT;
 	case AT(7, 'u'):
 		return BUSP_ATTR_SUBJECT;
+	case AT(8, 'a'):
+		return BUSP_ATTR_SAGASTEP;
 	case AT(8, 'e'):
 		return BUSP_ATTR_SEQUENCE;
 	case AT(10, 'a'):

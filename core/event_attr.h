@@ -24,6 +24,8 @@ typedef enum busp_attr {
 	BUSP_ATTR_PARTITIONKEY,
 	BUSP_ATTR_SEQUENCE,
 	BUSP_ATTR_TRACEPARENT,
+	BUSP_ATTR_SAGAID,
+	BUSP_ATTR_SAGASTEP,
 	BUSP_ATTR_COUNT, /* any other name: an extension we only carry */
 } busp_attr;
 

@@ -17,6 +17,8 @@ bus_verdict_name(bus_verdict verdict)
 		return "REJECTED";
 	case BUS_REROUTED:
 		return "REROUTED";
+	case BUS_HELD:
+		return "HELD";
 	case BUS_VERDICT_COUNT:
 		break;
 	}

@@ -249,6 +249,8 @@ busp_attributes(bus_buf *out, const bus_event *event, bus_arena *arena)
 	busp_member(out, "partitionkey", event->partitionkey, arena);
 	busp_member(out, "sequence", event->sequence, arena);
 	busp_member(out, "traceparent", event->traceparent, arena);
+	busp_member(out, "sagaid", event->sagaid, arena);
+	busp_member(out, "sagastep", event->sagastep, arena);
 	busp_member(out, "datacontenttype", event->datacontenttype, arena);
 	busp_member(out, "dataschema", event->dataschema, arena);
 	for (size_t i = 0; i < event->extension_count; i++) {

@@ -25,6 +25,8 @@ static const struct {
 	{ "partitionkey", offsetof(bus_event, partitionkey) },
 	{ "sequence", offsetof(bus_event, sequence) },
 	{ "traceparent", offsetof(bus_event, traceparent) },
+	{ "sagaid", offsetof(bus_event, sagaid) },
+	{ "sagastep", offsetof(bus_event, sagastep) },
 };
 
 /* What tail says about the record, not the event about itself. */

@@ -99,6 +99,8 @@ busp_attribute(const bus_event *event, bus_str name)
 		{ "partitionkey", event->partitionkey },
 		{ "sequence", event->sequence },
 		{ "traceparent", event->traceparent },
+		{ "sagaid", event->sagaid },
+		{ "sagastep", event->sagastep },
 		{ "datacontenttype", event->datacontenttype },
 		{ "dataschema", event->dataschema },
 	};

@@ -197,14 +197,16 @@ bus_mover_plan(bus_mover *mover, bus_error *err)
 	bus_topic_info *topics = NULL, *there = NULL;
 	size_t count = 0, there_count = 0, parts = 0;
 	bus_status status = list_topics(mover, mover->from, &topics, &count, err);
+	if (status == BUS_OK) {
+		mover->topics = topics;
+		mover->topic_count = count;
+	}
 	if (status == BUS_OK && mover->to != NULL) {
 		status = list_topics(mover, mover->to, &there, &there_count, err);
 	}
 	if (status != BUS_OK) {
 		return status;
 	}
-	mover->topics = topics;
-	mover->topic_count = count;
 	for (size_t i = 0; i < count; i++) {
 		parts += (size_t)topics[i].partitions;
 	}
@@ -217,10 +219,32 @@ bus_mover_plan(bus_mover *mover, bus_error *err)
 	return status;
 }
 
+bus_status
+bus_mover_recheck(bus_mover *mover, bus_error *err)
+{
+	bus_topic_info *now = NULL;
+	size_t count = 0;
+	bus_status status = list_topics(mover, mover->from, &now, &count, err);
+	for (size_t i = 0; i < count && status == BUS_OK; i++) {
+		const bus_topic_info *was =
+			find_topic(mover->topics, mover->topic_count, now[i].name);
+		if (was == NULL || was->partitions != now[i].partitions) {
+			status = bus_error_set(
+				err, BUS_E_ABORT, "mover", 0,
+				"topic %s of the old broker %s while this ran, and is not "
+				"copied",
+				now[i].name,
+				was == NULL ? "was made" : "has got partitions");
+		}
+	}
+	return status;
+}
+
 /* ---- is it a beginning? ---- */
 
-static bus_status
-refuse(const bus_mover_part *part, int64_t offset, const char *why, bus_error *err)
+bus_status
+busp_mover_refuse(const bus_mover_part *part, int64_t offset, const char *why,
+		  bus_error *err)
 {
 	return bus_error_set(err, BUS_E_REJECT, "mover", 0,
 			     "%s/%d@%lld on the new broker: %s; what is there is no "
@@ -239,18 +263,18 @@ check_part(const bus_mover_part *part, busp_mover_range *ret_range, bus_error *e
 	}
 	*ret_range = (busp_mover_range){ lo, part->next };
 	if (part->next > part->from_end) {
-		return refuse(part, part->from_end, "the log is longer than the old one",
+		return busp_mover_refuse(part, part->from_end, "the log is longer than the old one",
 			      err);
 	}
 	if (part->next > part->from_start && part->to_start > part->from_start &&
 	    part->position < part->to_start) {
-		return refuse(part, part->to_start,
+		return busp_mover_refuse(part, part->to_start,
 			      "the log begins later than the old one, and not everything "
 			      "before that is done",
 			      err);
 	}
 	if (part->to_start == part->next && part->next > part->from_start) {
-		return refuse(part, part->next,
+		return busp_mover_refuse(part, part->next,
 			      "all records were cut off, so nothing shows what they were",
 			      err);
 	}
@@ -268,19 +292,7 @@ bus_mover_check(bus_mover *mover, bus_error *err)
 			return status;
 		}
 	}
-	bus_error mine = BUS_ERROR_INIT;
-	bus_status status = busp_mover_compare_ranges(mover, ranges, &mine);
-	if (status == BUS_E_REJECT) {
-		return bus_error_set(
-			err, BUS_E_REJECT, "mover", 0,
-			"%s; what is there is no beginning of this log: delete the topic "
-			"on the new broker, or choose another one",
-			mine.text);
-	}
-	if (status != BUS_OK) {
-		*err = mine;
-	}
-	return status;
+	return busp_mover_compare_ranges(mover, ranges, err);
 }
 
 /* ---- topics ---- */
@@ -353,21 +365,28 @@ ensure(bus_mover *mover, const bus_topic_info *topic, bus_error *err)
 static bus_status
 tell_apart(bus_mover *mover, bus_error *err)
 {
-	bus_error ignored = BUS_ERROR_INIT;
 	bus_mover_part *part = &mover->parts[0];
+	int64_t since_ms = bus_clock_mono_ms(mover->clock);
 	int64_t end = 0;
 	bus_publication filler = {
 		.topic = part->topic->name,
 		.partition = part->partition,
 		.record = bus_filler(),
 	};
-	/* one that is sealed was told apart by the run that has sealed it */
-	if (bus_adapter_publish(mover->from, &filler, 1, BUSP_MOVER_ANSWER_MS,
-				&ignored) != BUS_OK) {
-		return BUS_OK;
+	bus_status status = bus_adapter_publish(mover->from, &filler, 1,
+						BUSP_MOVER_ANSWER_MS, err);
+	/* one filler more does not matter */
+	while (status == BUS_E_RETRY || status == BUS_E_UNKNOWN) {
+		status = busp_mover_again(mover, since_ms, err);
+		if (status == BUS_OK) {
+			status = bus_adapter_publish(mover->from, &filler, 1,
+						     BUSP_MOVER_ANSWER_MS, err);
+		}
 	}
-	bus_status status =
-		busp_mover_offset(mover, mover->to, part, BUS_OFFSET_LATEST, &end, err);
+	if (status == BUS_OK) {
+		status = busp_mover_offset(mover, mover->to, part, BUS_OFFSET_LATEST,
+					   &end, err);
+	}
 	if (status == BUS_OK && end != part->next) {
 		status =
 			bus_error_set(err, BUS_E_REJECT, "mover", 0,
@@ -394,5 +413,7 @@ bus_mover_prepare(bus_mover *mover, bus_error *err)
 			return status;
 		}
 	}
-	return tell_apart(mover, err);
+	/* sealed by a run that was killed: producers have waited long enough */
+	bus_status status = bus_mover_seal(mover, false, err);
+	return status == BUS_OK ? tell_apart(mover, err) : status;
 }

@@ -9,11 +9,13 @@
  * beginning of the old log, and the next run goes on behind it.
  *
  *   plan      what is there, on both sides; changes nothing
- *   prepare   topics on the new side, open; is what they hold a beginning?
+ *   check     is what the new side has a beginning?
+ *   prepare   topics on the new side; both sides open
  *   follow    copy until what is missing is little
  *   seal      the old side takes nothing more
  *   finish    copy the rest; ends are equal
  *   compare   read both sides back
+ *   recheck   no topic has been made meanwhile
  *
  * Who calls decides what makes the move come true in between, and opens the old side if it fails.
  */
@@ -77,6 +79,8 @@ typedef struct bus_mover {
 	int64_t refused_ms; /* since when publications are not all durable; 0: they are */
 	size_t gaps;        /* met so far */
 	size_t recoveries;  /* from publications that were not all durable */
+	int64_t to_compare; /* offsets of the comparison that is under way; 0: there is none */
+	int64_t compared;   /* of these */
 	bus_hasher *hasher;
 } bus_mover;
 
@@ -98,7 +102,15 @@ BUS_MUST_CHECK bus_status bus_mover_plan(bus_mover *mover, bus_error *err);
  */
 BUS_MUST_CHECK bus_status bus_mover_check(bus_mover *mover, bus_error *err);
 
-/* Makes the topics on the new side that are missing, and opens them. */
+/**
+ * bus_mover_recheck - has the old side the topics it had when it was planned?
+ *
+ * Errors: BUS_E_ABORT no: one was made, or got partitions, and is not copied.
+ */
+BUS_MUST_CHECK bus_status bus_mover_recheck(bus_mover *mover, bus_error *err);
+
+/* Makes the topics on the new side that are missing, and opens them; opens those of the old side
+ * that a run has left sealed. Errors: BUS_E_REJECT both sides are the same broker. */
 BUS_MUST_CHECK bus_status bus_mover_prepare(bus_mover *mover, bus_error *err);
 
 /* Copies until what is missing is about a second's work. */
@@ -118,7 +130,8 @@ BUS_MUST_CHECK bus_status bus_mover_finish(bus_mover *mover, bus_error *err);
  *
  * @last: so many records before the end of each partition; INT64_MAX: all
  *
- * Fills in digest and compared. Errors: BUS_E_REJECT they differ: where.
+ * What retention has cut off from one of them meanwhile is passed by. Fills in digest and
+ * compared. Errors: BUS_E_REJECT they differ: where.
  */
 BUS_MUST_CHECK bus_status bus_mover_compare(bus_mover *mover, int64_t last,
 					    bus_error *err);
@@ -147,6 +160,9 @@ BUS_MUST_CHECK bus_status busp_mover_again(bus_mover *mover, int64_t since_ms,
 BUS_MUST_CHECK bus_status busp_mover_offset(bus_mover *mover, bus_adapter *adapter,
 					    const bus_mover_part *part, bus_offset_at at,
 					    int64_t *ret_offset, bus_error *err);
+/* BUS_E_REJECT: what the new side has cannot be gone on with. */
+bus_status busp_mover_refuse(const bus_mover_part *part, int64_t offset, const char *why,
+			     bus_error *err);
 /* The part of a delivery; NULL if nobody asked for it. */
 bus_mover_part *busp_mover_part(bus_mover *mover, const char *topic, int32_t partition);
 

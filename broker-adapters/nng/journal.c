@@ -11,6 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The store learns the number of a life with its first commit. When the mark was removed,
+ * the numbers of lives without one are not known: more than there can have been are left
+ * out. */
+#define BUSP_BOOTS_UNKNOWN (1u << 16)
+
 static bus_status
 busp_file_failed(const char *path, const char *doing, bus_error *err)
 {
@@ -219,26 +224,26 @@ busp_journal_believe(busp_journal *journal, const busp_mark_content *mark, bus_e
 	return status;
 }
 
-/* A new life begins: durable before anything is served, and with it everything that the
- * WAL had, which may never have been synced. */
+/* A new life begins: its number is durable before anything is served, and so is everything
+ * that the WAL has, which may never have been synced. None of it needs space on the disk,
+ * except for a store that is made. */
 static bus_status
-busp_journal_boot_next(busp_journal *journal, bool made, bus_error *err)
+busp_journal_boot_next(busp_journal *journal, bool made, const busp_mark_content *mark,
+		       bus_error *err)
 {
-	journal->boot++;
-	bus_status status = made ? BUS_OK : busp_store_begin(&journal->store, err);
-	if (status != BUS_OK) {
-		return status;
-	}
-	status = busp_journal_finish(journal, BUS_OK, err);
+	journal->boot = mark->boot > journal->boot ? mark->boot : journal->boot;
+	journal->boot += made || mark->present ? 1 : BUSP_BOOTS_UNKNOWN;
+	bus_status status = made ? busp_journal_finish(journal, BUS_OK, err) : BUS_OK;
 	if (status == BUS_OK) {
-		status = busp_store_checkpoint(&journal->store, true, err);
+		status = busp_store_settle(&journal->store, err);
 	}
-	if (status == BUS_OK) {
+	/* both slots, so that one that is lost later does not bring the number again */
+	for (int i = 0; i < 2 && status == BUS_OK; i++) {
 		status = busp_mark_write(&journal->mark, journal->uuid, journal->commits,
-					 err);
-	}
-	if (status == BUS_OK) {
-		status = busp_mark_sync(&journal->mark, err);
+					 journal->boot, err);
+		if (status == BUS_OK) {
+			status = busp_mark_sync(&journal->mark, err);
+		}
 	}
 	return status == BUS_OK ? busp_directory_sync(journal->directory, err) : status;
 }
@@ -270,7 +275,8 @@ busp_journal_start(busp_journal *journal, bus_error *err)
 		status = made ? busp_uuid_make(journal->uuid, err) :
 				busp_journal_believe(journal, &mark, err);
 	}
-	return status == BUS_OK ? busp_journal_boot_next(journal, made, err) : status;
+	return status == BUS_OK ? busp_journal_boot_next(journal, made, &mark, err) :
+				  status;
 }
 
 bus_status

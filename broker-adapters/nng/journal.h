@@ -12,7 +12,8 @@
  *
  * A second small file holds, twice, how many commits there were: written after each commit
  * (not synced: it may lag after a power cut, never lead), so that a store that is an older
- * copy, or has lost its WAL, is noticed when it is opened.
+ * copy, or has lost its WAL, is noticed when it is opened. It counts the lives, too, since it
+ * can be written when the disk is full.
  *
  * Transactions: begin, any number of appends, notes and producers, commit. What a commit
  * has not confirmed is not visible to read.
@@ -58,9 +59,10 @@ typedef struct busp_journal_counts {
 /**
  * busp_journal_open - the journal of a directory, made on first use
  *
- * Takes a lock on the directory; recovers the WAL and checkpoints it with a sync, so that
- * nothing is served that a power cut could take back.
- * Errors: BUS_E_FATAL as bus_broker_serve says. BUS_E_RETRY: no space to begin with.
+ * Takes a lock on the directory; recovers the WAL and syncs what it has, so that nothing is
+ * served that a power cut could take back. On a full disk it opens, too, and commits are
+ * refused until there is space.
+ * Errors: BUS_E_FATAL as bus_broker_serve says. BUS_E_RETRY: no space to make it.
  */
 BUS_MUST_CHECK bus_status busp_journal_open(const char *directory, const bus_clock *clock,
 					    busp_journal **ret_journal, bus_error *err);
@@ -69,7 +71,7 @@ void busp_journal_close(busp_journal *journal);
 
 /* 16 random bytes, made with the store: tells one broker's log from another's. */
 const uint8_t *busp_journal_uuid(const busp_journal *journal);
-/* Grows by 1 each time the journal is opened; begins with 1. */
+/* Grows each time the journal is opened; begins with 1. */
 uint32_t busp_journal_boot(const busp_journal *journal);
 busp_journal_counts busp_journal_counted(const busp_journal *journal);
 

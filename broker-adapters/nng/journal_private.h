@@ -105,11 +105,15 @@ BUS_MUST_CHECK bus_status busp_store_rollback(busp_store *store, bus_error *err)
 /* What is in the WAL goes into the store file, synced. */
 BUS_MUST_CHECK bus_status busp_store_checkpoint(busp_store *store, bool truncate,
 						bus_error *err);
+/* What a former life left in the WAL becomes durable: in the store file, or, if there is
+ * no space, where it is. */
+BUS_MUST_CHECK bus_status busp_store_settle(busp_store *store, bus_error *err);
 
 /* ---- the mark: journal_mark.c ---- */
 
 typedef struct busp_mark {
-	int fd; /* -1: none */
+	int fd;   /* -1: none */
+	int turn; /* the slot that is written next: the older one */
 	int64_t synced_ms;
 } busp_mark;
 
@@ -117,6 +121,7 @@ typedef struct busp_mark_content {
 	bool present; /* a file with content */
 	bool valid;   /* at least one of its slots is */
 	uint64_t commits;
+	uint32_t boot;
 	uint8_t uuid[BUSP_UUID_BYTES];
 } busp_mark_content;
 
@@ -124,8 +129,10 @@ typedef struct busp_mark_content {
 BUS_MUST_CHECK bus_status busp_mark_open(busp_mark *mark, const char *directory,
 					 bool make, busp_mark_content *ret_content,
 					 bus_error *err);
+/* RETRY: no space, on a filesystem that copies on write; it says what it said before. */
 BUS_MUST_CHECK bus_status busp_mark_write(busp_mark *mark, const uint8_t *uuid,
-					  uint64_t commits, bus_error *err);
+					  uint64_t commits, uint32_t boot,
+					  bus_error *err);
 BUS_MUST_CHECK bus_status busp_mark_sync(busp_mark *mark, bus_error *err);
 void busp_mark_close(busp_mark *mark);
 

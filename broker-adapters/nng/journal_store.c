@@ -87,9 +87,10 @@ busp_store_break(busp_store *store, const bus_error *why)
 bus_status
 busp_store_failed(busp_store *store, int code, const char *doing, bus_error *err)
 {
-	int native = store->db != NULL ? sqlite3_system_errno(store->db) : 0;
-	const char *why =
-		store->db != NULL ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
+	/* a call past SQLite, on its file, left nothing there */
+	bool told = store->db != NULL && sqlite3_extended_errcode(store->db) == code;
+	int native = told ? sqlite3_system_errno(store->db) : 0;
+	const char *why = told ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
 	if (busp_is_no_space(store, code)) {
 		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, code,
 				     "%s: %s: no space on the disk", store->path, doing);
@@ -382,4 +383,44 @@ busp_store_checkpoint(busp_store *store, bool truncate, bus_error *err)
 	}
 	store->checkpointing = false;
 	return status;
+}
+
+/* Every byte of the WAL is written again where it is, and synced. A sync alone would not
+ * do: after one that failed, the kernel takes for written what never reached the disk. */
+static int
+busp_wal_rewrite(const busp_store *store)
+{
+	char piece[65536];
+	sqlite3_file *wal = NULL;
+	sqlite3_int64 size = 0;
+	int code = sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER,
+					(void *)&wal);
+	if (code != SQLITE_OK || wal == NULL || wal->pMethods == NULL) {
+		return code; /* no WAL: nothing is in it */
+	}
+	code = wal->pMethods->xFileSize(wal, &size);
+	for (sqlite3_int64 at = 0; at < size && code == SQLITE_OK;) {
+		int len = size - at < (sqlite3_int64)sizeof(piece) ? (int)(size - at) :
+								     (int)sizeof(piece);
+		code = wal->pMethods->xRead(wal, piece, len, at);
+		if (code == SQLITE_OK) {
+			code = wal->pMethods->xWrite(wal, piece, len, at);
+		}
+		at += len;
+	}
+	return code == SQLITE_OK ? wal->pMethods->xSync(wal, SQLITE_SYNC_FULL) : code;
+}
+
+bus_status
+busp_store_settle(busp_store *store, bus_error *err)
+{
+	bus_status status = busp_store_checkpoint(store, true, err);
+	if (status != BUS_E_RETRY) {
+		return status;
+	}
+	bus_error_reset(err);
+	int code = busp_wal_rewrite(store);
+	return code == SQLITE_OK ?
+		       BUS_OK :
+		       busp_store_failed(store, code, "syncing its write-ahead log", err);
 }

@@ -313,8 +313,10 @@ bus_status
 busp_journal_after_commit(busp_journal *journal, bus_error *err)
 {
 	bus_error why = BUS_ERROR_INIT;
-	bus_status status =
-		busp_mark_write(&journal->mark, journal->uuid, journal->commits, &why);
+	bus_status status = busp_mark_write(&journal->mark, journal->uuid,
+					    journal->commits, journal->boot, &why);
+	/* no space: it lags for a while, which it may */
+	status = status == BUS_E_RETRY ? BUS_OK : status;
 	int64_t now_ms = bus_clock_mono_ms(journal->clock);
 	if (status == BUS_OK && now_ms - journal->mark.synced_ms >= BUSP_MARK_SYNC_MS) {
 		journal->mark.synced_ms = now_ms;

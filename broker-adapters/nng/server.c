@@ -142,9 +142,8 @@ busp_rest(busp_server *server)
 	busp_sleep(server, due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
-/* What came before the end is carried out; what waits for something else is not
- * answered: its client finds the connection closed, and asks again when there
- * is a broker. */
+/* What came before the end is carried out; what waits for something else is not answered:
+ * its client finds the connection closed, and asks again when there is a broker. */
 static bus_status
 busp_drain(busp_server *server, bus_error *err)
 {
@@ -196,8 +195,8 @@ busp_server_run(busp_server *server, bus_error *err)
 	return status;
 }
 
-/* With a connection that nng never finished what it uses is left to it: rather
- * a leak, at the end, than a callback into freed memory. */
+/* With a connection that nng never finished what it uses is left to it: rather a leak, at
+ * the end, than a callback into freed memory. */
 static void
 busp_server_free(busp_server *server)
 {

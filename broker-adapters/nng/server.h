@@ -2,12 +2,11 @@
  * server.h - the embedded broker at work; private to the server's files
  *
  * DESIGN
- * Two kinds of threads meet here. nng's own threads receive requests and send
- * answers (server_peer.c); everything else happens in one thread, the one that
- * called bus_broker_serve: it takes all requests that wait, carries them out,
- * and sleeps. A request belongs to that thread from the moment it is taken
- * until it is answered. What cannot be answered yet is parked in one of the
- * lists below, which only it touches.
+ * Two kinds of threads meet here. nng's own threads receive requests and send answers
+ * (server_peer.c); everything else happens in one thread, the one that called
+ * bus_broker_serve: it takes all requests that wait, carries them out, and sleeps. A
+ * request belongs to that thread from the moment it is taken until it is answered. What
+ * cannot be answered yet is parked in one of the lists below, which only it touches.
  */
 #ifndef BUSP_NNG_SERVER_H
 #define BUSP_NNG_SERVER_H
@@ -21,27 +20,25 @@
 #include "broker-adapters/nng/wire.h"
 #include "broker-adapters/shared.h"
 
-/* Requests at once, parked ones included; when there are more, the oldest of
- * the parked ones are answered. */
+/* Requests at once, parked ones included; when there are more, the oldest of the parked
+ * ones are answered. */
 #define BUSP_REQUESTS_MAX 4096u
 /* Requests of one connection at once; a client of ours has less than ten. */
 #define BUSP_PEER_REQUESTS_MAX 64u
-/* Bytes of requests that wait to be carried out, of one connection and of all;
- * more are refused with BUSY. */
+/* Bytes of requests that wait to be carried out, of one connection and of all; more are
+ * refused with BUSY. */
 #define BUSP_PEER_QUEUE_BYTES_MAX (8u << 20)
 #define BUSP_QUEUE_BYTES_MAX (64u << 20)
 /* Answers that wait for one client to read, and for all of them. */
 #define BUSP_PEER_ANSWER_BYTES_MAX (8u << 20)
 #define BUSP_ANSWER_BYTES_MAX (256u << 20)
-/* A connection over TLS on which nothing happens; its client makes a new one.
- */
+/* A connection over TLS on which nothing happens; its client makes a new one. */
 #define BUSP_TLS_IDLE_MS_MAX 600000
 /* A client that does not say who it is for this long is cut off. */
 #define BUSP_GREET_MS_MAX 10000
 /* A client that reads nothing of an answer for this long is cut off. */
 #define BUSP_SEND_MS_MAX 10000
-/* Bytes of one commit: what comes first does not wait for all that came later.
- */
+/* Bytes of one commit: what comes first does not wait for all that came later. */
 #define BUSP_COMMIT_BYTES_MAX (4u << 20)
 /* How long an append waits for the one before it. */
 #define BUSP_AHEAD_MS_MAX 2000
@@ -54,8 +51,7 @@
 /* Partitions in one FETCH, and in all that are parked. */
 #define BUSP_FETCH_PARTITIONS_MAX 4096u
 #define BUSP_FETCH_WANTS_MAX 262144u
-/* Open files besides connections: the journal's, nng's, those being negotiated.
- */
+/* Open files besides connections: the journal's, nng's, those being negotiated. */
 #define BUSP_DESCRIPTORS_RESERVE 64u
 /* The loop looks at *stop at least this often. */
 #define BUSP_LOOP_MS_MAX 200
@@ -64,16 +60,15 @@ typedef struct busp_server busp_server;
 typedef struct busp_request busp_request;
 typedef struct busp_peer busp_peer; /* a connection; server_peer.c */
 
-/* What REQ puts in front of a request, and wants back with its answer: a word
- * per hop. */
+/* What REQ puts in front of a request, and wants back with its answer: a word per hop. */
 #define BUSP_HOPS_MAX 8u
 typedef struct busp_hops {
 	uint8_t bytes[BUSP_HOPS_MAX * 4];
 	size_t len;
 } busp_hops;
 
-/* A partition that a FETCH asks for. While it is parked, it is in the list of
- * its log, whose first member busp_log.user is. */
+/* A partition that a FETCH asks for. While it is parked, it is in the list of its log,
+ * whose first member busp_log.user is. */
 typedef struct busp_want {
 	busp_request *request;
 	busp_log *log; /* NULL: no such */
@@ -195,8 +190,8 @@ BUS_MUST_CHECK bus_status busp_peers_open(busp_server *server, bus_error *err);
 void busp_peers_accept(busp_server *server);
 /* No connection is taken any more; those that are there stay. */
 void busp_peers_drain(busp_server *server);
-/* Waits a moment for answers to leave, then ends all connections and frees
- * them. Requests have ended before. */
+/* Waits a moment for answers to leave, then ends all connections and frees them. Requests
+ * have ended before. */
 void busp_peers_close(busp_server *server);
 /* Calls for each connection that has ended, before it is forgotten. */
 void busp_peers_bury(busp_server *server,
@@ -213,8 +208,7 @@ void busp_peer_release(busp_peer *peer);
 
 /* ---- server_pool.c: requests come, answers go ---- */
 
-/* A frame's bytes, taken over, on a thread of nng. False: more than is allowed.
- */
+/* A frame's bytes, taken over, on a thread of nng. False: more than is allowed. */
 bool busp_request_arrive(busp_server *server, busp_peer *peer, const busp_hops *hops,
 			 char *data, bus_str frame);
 /* With the lock: the broker's thread has something to do. */
@@ -244,8 +238,7 @@ void busp_list_remove(busp_request *request);
 /* ---- server_write.c ---- */
 
 void busp_write_take(busp_server *server, busp_request *request);
-/* Commits what there is; at most BUSP_COMMIT_BYTES_MAX of it. FATAL: the disk
- * failed. */
+/* Commits what there is; at most BUSP_COMMIT_BYTES_MAX of it. FATAL: the disk failed. */
 BUS_MUST_CHECK bus_status busp_write_commit(busp_server *server, int64_t now_ms,
 					    bus_error *err);
 /* When a parked APPEND or NOTE is due; INT64_MAX: none is. */

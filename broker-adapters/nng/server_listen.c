@@ -1,8 +1,7 @@
 /*
  * server_listen.c - where the broker listens, and who may reach it there
  *
- * Off loopback only with a token: whoever reaches the port could write events
- * otherwise.
+ * Off loopback only with a token: whoever reaches the port could write events otherwise.
  */
 #include <netdb.h>
 #include <netinet/in.h>
@@ -137,8 +136,7 @@ busp_place_allowed(busp_server *server, const busp_place *place, bus_error *err)
 	return BUS_OK;
 }
 
-/* Each connection is a descriptor; the journal must never be the one that gets
- * none. */
+/* Each connection is a descriptor; the journal must never be the one that gets none. */
 static bus_status
 busp_descriptors(const bus_broker_options *options, bus_error *err)
 {

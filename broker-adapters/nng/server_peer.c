@@ -1,27 +1,24 @@
 /*
- * server_peer.c - connections, and frames on them: nng's REP, spoken over its
- * streams
+ * server_peer.c - connections, and frames on them: nng's REP, spoken over its streams
  *
- * Source: the TCP mapping of nng's scalability protocols (SP): a greeting of
- * eight bytes from each side, then messages of a be64 length and their bytes;
- * and REP, which gives back what a request begins with: words of four bytes up
- * to one whose highest bit is set.
+ * Source: the TCP mapping of nng's scalability protocols (SP): a greeting of eight bytes
+ * from each side, then messages of a be64 length and their bytes; and REP, which gives
+ * back what a request begins with: words of four bytes up to one whose highest bit is
+ * set.
  *
  * DESIGN
- * nng 1.5.2's own REP sockets cannot be left alone with strangers. Ending a
- * connection while a message is half read or half written may lose the end of
- * that transfer; the one thread that takes connections apart waits for it for
- * ever, and no connection of the process ever goes again. Nor has the answer
- * that is on its way a time limit. So here are the streams below them (TCP, or
- * TLS over it), of which the same can be said in one rule: nothing is begun on
- * a stream that was closed. Both happen under the peer's lock, which no
- * callback of nng is called under: streams report on other threads.
+ * nng 1.5.2's own REP sockets cannot be left alone with strangers. Ending a connection
+ * while a message is half read or half written may lose the end of that transfer; the one
+ * thread that takes connections apart waits for it for ever, and no connection of the
+ * process ever goes again. Nor has the answer that is on its way a time limit. So here
+ * are the streams below them (TCP, or TLS over it), of which the same can be said in one
+ * rule: nothing is begun on a stream that was closed. Both happen under the peer's lock,
+ * which no callback of nng is called under: streams report on other threads.
  *
- * A peer has one transfer in each direction. When it was closed and both have
- * ended, it is dead, and the broker's thread buries it.
+ * A peer has one transfer in each direction. When it was closed and both have ended, it
+ * is dead, and the broker's thread buries it.
  *
- * Locks: the server's may be held when a peer's is taken, never the other way
- * round.
+ * Locks: the server's may be held when a peer's is taken, never the other way round.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -212,8 +209,7 @@ busp_peer_frame(busp_peer *peer, char *data, size_t len)
 	return admitted;
 }
 
-/* What the buffer begins with; *ret_used of it, 0: more must come. False:
- * nonsense. */
+/* What the buffer begins with; *ret_used of it, 0: more must come. False: nonsense. */
 static bool
 busp_peer_piece(busp_peer *peer, const char *at, size_t len, size_t *ret_used)
 {
@@ -501,7 +497,7 @@ busp_accepted(void *arg)
 		return;
 	}
 	/* descriptors or memory are short: the broker's thread tries again, a little
-   * later */
+	 * later */
 	pthread_mutex_lock(&server->lock);
 	server->accept_failed = true;
 	pthread_mutex_unlock(&server->lock);
@@ -528,7 +524,7 @@ busp_peer_misbehaves(busp_peer *peer, int64_t now_ms)
 		return "it does not say who it is";
 	}
 	/* TLS of nng 1.5.2 may break between two receptions and not tell the second
-   * one */
+	 * one */
 	if (peer->server->tls && peer->requests == 0 && silent_ms > BUSP_TLS_IDLE_MS_MAX) {
 		return "it has said nothing for long";
 	}
@@ -551,8 +547,8 @@ busp_peers_heaviest(busp_server *server)
 	return heaviest;
 }
 
-/* A peer that lives is being received from: the end of that says that it died.
- * Peers leave the list in this thread only, so one that was found stays. */
+/* A peer that lives is being received from: the end of that says that it died. Peers
+ * leave the list in this thread only, so one that was found stays. */
 static void
 busp_peer_cut(busp_peer *peer, const char *why)
 {

@@ -1,11 +1,9 @@
 /*
- * server_pool.c - requests come, answers go: where nng's threads and the
- * broker's meet
+ * server_pool.c - requests come, answers go: where nng's threads and the broker's meet
  *
  * DESIGN
- * Whatever a client does must cost a bounded amount of memory, and must not
- * keep others waiting: requests are counted, per connection and together, and
- * their bytes too.
+ * Whatever a client does must cost a bounded amount of memory, and must not keep others
+ * waiting: requests are counted, per connection and together, and their bytes too.
  */
 #include <errno.h>
 #include <poll.h>

@@ -12,9 +12,11 @@
 #include <jansson.h>
 
 #include "core/arena.h"
+#include "core/config.h"
 #include "core/event.h"
 #include "core/row.h"
 #include "core/verdict.h"
+#include "schemas/registry.h"
 
 typedef struct bus_fold bus_fold; /* one event's fold while it runs */
 
@@ -41,6 +43,10 @@ typedef struct bus_worker {
 	const char *help;  /* one sentence */
 	const bus_handler *handlers;       /* ended by a zero row */
 	const bus_row_type *const *tables; /* the ones it writes, ended by NULL */
+	/* What folds need besides the event and rows, the same for the life of the process
+	 * (saga definitions); NULL: nothing. FATAL ends the worker before it reads. */
+	bus_status (*prepare)(const bus_config *config, const bus_registry *registry,
+			      bus_error *err);
 } bus_worker;
 
 typedef enum bus_found {
@@ -72,15 +78,36 @@ typedef struct bus_follow_up {
 	const char *topic; /* NULL: the worker's own */
 	const char *step; /* which follow-up of this cause this is; unique within the fold */
 	bus_str subject; /* absent: the cause's */
-	json_t *data;    /* taken */
+	bus_str sagaid;  /* absent: the cause's, and its sagastep */
+	bus_str sagastep;
+	json_t *data; /* taken */
 } bus_follow_up;
 
 /*
  * Promises an event: it goes into the outbox with the transaction, whatever the verdict.
  * Its id derives from the cause, worker and step; time, tenant, actor, correlation and
- * traceparent are the cause's; causation is the cause's id.
+ * traceparent are the cause's; causation is the cause's id. A fact that carries a sagaid
+ * goes to busline.saga, too, as an answer (docs/sagas.md).
  */
 void bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up);
+
+/* The event of a timer that is due; it comes on the topic of the worker that set it. Its
+ * data: {"name", "due": when it was to fire, "late_ms": how much later it did}. */
+#define BUS_TIMER_FIRED_TYPE "io.busline.timer.fired.v1"
+
+/*
+ * A timer of the event's key: BUS_TIMER_FIRED_TYPE comes with this name, once, delay_ms
+ * after the transaction or a little later, never earlier. One per key and name: setting it
+ * again replaces it, and one that is due already may still come. In the transaction,
+ * whatever the verdict.
+ */
+void bus_fold_timer_set(bus_fold *fold, bus_str name, int64_t delay_ms);
+void bus_fold_timer_cancel(bus_fold *fold, bus_str name);
+
+/* Something a person must look at, about the event's key: one open incident per kind and key;
+ * opened again it counts. In the transaction, whatever the verdict. @kind: static. */
+void bus_fold_incident_open(bus_fold *fold, const char *kind, bus_str detail);
+void bus_fold_incident_close(bus_fold *fold, const char *kind, bus_str reason);
 
 bus_arena *bus_fold_arena(bus_fold *fold);
 
