@@ -1,0 +1,2 @@
+-- See below.
+SET LOCAL ROLE busline_owner;
