@@ -17,7 +17,7 @@
 #include "apps/cli/client.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/mover.h"
-#include "apps/cli/output.h"
+#include "apps/cli/mover_show.h"
 #include "apps/cli/publisher.h"
 
 #define ROLE "busline_migrator"
@@ -27,9 +27,6 @@
 /* The answer to the one row is sought for so long before it is called unknown. */
 #define SWITCH_MS 60000
 #define PAUSE_MS 200
-#define PROGRESS_FIRST_MS 2000
-#define PROGRESS_TERMINAL_MS 200
-#define PROGRESS_LOG_MS 5000
 
 typedef struct busp_move {
 	bus_cli *cli;
@@ -43,10 +40,7 @@ typedef struct busp_move {
 	bool moved;
 	int64_t begun_ms;
 	int64_t sealed_ms; /* when the old side was sealed, and then for how long */
-	/* progress */
-	const char *doing;
-	int64_t doing_ms, doing_added, shown_ms;
-	bool terminal, shown;
+	bus_mover_progress progress;
 } busp_move;
 
 static volatile sig_atomic_t busp_stop;
@@ -90,51 +84,6 @@ busp_fail(const bus_error *err)
 	return bus_cli_fail_error(err);
 }
 
-/* ---- progress ---- */
-
-static void
-busp_doing(busp_move *move, const char *what)
-{
-	move->doing = what;
-	move->doing_ms = busp_now(move);
-	move->doing_added = bus_mover_added(&move->mover);
-	move->shown_ms = move->terminal || move->shown ?
-				 0 :
-				 move->doing_ms + PROGRESS_FIRST_MS - PROGRESS_LOG_MS;
-}
-
-static void
-busp_show(busp_move *move)
-{
-	int64_t now = busp_now(move);
-	int64_t pause = move->terminal ? PROGRESS_TERMINAL_MS : PROGRESS_LOG_MS;
-	if (move->cli->quiet || now - move->shown_ms < pause) {
-		return;
-	}
-	int64_t added = bus_mover_added(&move->mover);
-	int64_t lag = bus_mover_lag(&move->mover);
-	int64_t spent = now - move->doing_ms;
-	double rate = spent > 0 ?
-			      (double)(added - move->doing_added) * 1000 / (double)spent :
-			      0;
-	move->shown_ms = now;
-	move->shown = true;
-	fprintf(stderr, "%s%s: %" PRId64 " records copied, %" PRId64 " left, %.0f/s",
-		move->terminal ? "\r" : "", move->doing, added, lag, rate);
-	if (rate > 1) {
-		fprintf(stderr, ", %.0f s left", (double)lag / rate);
-	}
-	fputs(move->terminal ? "\033[K" : "\n", stderr);
-}
-
-static void
-busp_show_end(const busp_move *move)
-{
-	if (move->terminal && move->shown) {
-		fputc('\n', stderr);
-	}
-}
-
 /* ---- the lease ---- */
 
 static bus_status
@@ -174,7 +123,7 @@ static bus_status
 busp_tick(void *ctx, bus_error *err)
 {
 	busp_move *move = ctx;
-	busp_show(move);
+	bus_mover_progress_show(&move->progress);
 	return busp_renew(move, err);
 }
 
@@ -307,114 +256,7 @@ busp_take_positions(busp_move *move)
 	return BUS_EXIT_OK;
 }
 
-/* ---- what came of it ---- */
-
-static const bus_cli_column columns[] = {
-	{ "topic", .cell = BUS_CLI_CELL_TEXT },
-	{ "partition", .cell = BUS_CLI_CELL_NUMBER },
-	{ "start", .cell = BUS_CLI_CELL_NUMBER },
-	{ "end", .cell = BUS_CLI_CELL_NUMBER },
-	{ "position", .cell = BUS_CLI_CELL_NUMBER },
-	{ "had", .cell = BUS_CLI_CELL_NUMBER },
-	{ "copied", .cell = BUS_CLI_CELL_NUMBER },
-	{ "fillers", .cell = BUS_CLI_CELL_NUMBER },
-	{ "compared", .cell = BUS_CLI_CELL_NUMBER },
-	{ "digest", .cell = BUS_CLI_CELL_TEXT },
-};
-
-static bus_str
-busp_hex(bus_arena *arena, const bus_mover_part *part)
-{
-	char text[2 * BUS_DIGEST_BYTES + 1] = "";
-	for (size_t i = 0; i < BUS_DIGEST_BYTES / 2; i++) {
-		snprintf(text + 2 * i, 3, "%02x", part->digest.bytes[i]);
-	}
-	return part->compared > 0 ? bus_arena_str(arena, bus_str_from(text)) :
-				    BUS_STR_NULL;
-}
-
-static void
-busp_rows(const busp_move *move, bus_cli_rows *rows)
-{
-	bus_arena *arena = move->cli->arena;
-	bus_cli_rows_init(rows, arena, columns, sizeof(columns) / sizeof(columns[0]));
-	for (size_t i = 0; i < move->mover.part_count; i++) {
-		const bus_mover_part *part = &move->mover.parts[i];
-		bus_cli_rows_add(rows,
-				 (const bus_str[]){
-					 bus_str_from(part->topic->name),
-					 bus_cli_number(arena, part->partition),
-					 bus_cli_number(arena, part->from_start),
-					 bus_cli_number(arena, part->from_end),
-					 part->position < 0 ?
-						 BUS_STR_NULL :
-						 bus_cli_number(arena, part->position),
-					 bus_cli_number(arena, part->begun),
-					 bus_cli_number(arena, part->records),
-					 bus_cli_number(arena, part->fillers),
-					 bus_cli_number(arena, part->compared),
-					 busp_hex(arena, part),
-				 });
-	}
-}
-
-static void
-busp_print_json(const busp_move *move, const bus_cli_rows *rows)
-{
-	bus_cli_printer printer = { .cli = move->cli };
-	BUS_BUF_AUTO out = { 0 };
-	bus_buf_cstr(&out, "{\"from\":");
-	bus_buf_json_string(&out, bus_str_from(move->from_url));
-	bus_buf_cstr(&out, ",\"to\":");
-	bus_buf_json_string(&out, bus_str_from(move->to_url));
-	bus_buf_printf(&out,
-		       ",\"moved\":%s,\"topics\":%zu,\"records\":%" PRId64
-		       ",\"seconds\":%.3f,\"sealed_ms\":%" PRId64 ",\"partitions\":[",
-		       move->moved ? "true" : "false", move->mover.topic_count,
-		       bus_mover_added(&move->mover),
-		       (double)(busp_now(move) - move->begun_ms) / 1000, move->sealed_ms);
-	for (size_t row = 0; row < rows->table.row_count; row++) {
-		bus_buf_cstr(&out, row > 0 ? "," : "");
-		bus_cli_row_json(&rows->table, row, &out);
-	}
-	bus_buf_cstr(&out, "]}");
-	bus_cli_print_object(&printer, bus_buf_view(&out));
-	bus_cli_print_end(&printer);
-}
-
-static void
-busp_print(const busp_move *move)
-{
-	bus_cli_rows rows;
-	busp_rows(move, &rows);
-	if (move->cli->format != BUS_CLI_TABLE) {
-		busp_print_json(move, &rows);
-		return;
-	}
-	bus_cli_print(move->cli, &rows.table);
-	if (!move->moved) {
-		printf("%zu topics, %" PRId64 " records would be copied\n",
-		       move->mover.topic_count, bus_mover_lag(&move->mover));
-		return;
-	}
-	printf("moved %zu topics, %" PRId64
-	       " records in %.1f s; producers were kept waiting "
-	       "%.1f s\n",
-	       move->mover.topic_count, bus_mover_added(&move->mover),
-	       (double)(busp_now(move) - move->begun_ms) / 1000,
-	       (double)move->sealed_ms / 1000);
-}
-
 /* ---- the move ---- */
-
-/* Opens what this or an earlier run has sealed; the bus is still there. */
-static bus_status
-busp_open_again(busp_move *move, bus_error *err)
-{
-	move->mover.stop = &busp_never;
-	move->mover.tick = NULL;
-	return bus_mover_seal(&move->mover, false, err);
-}
 
 static bus_status
 busp_where(busp_move *move, bus_error *err)
@@ -424,14 +266,19 @@ busp_where(busp_move *move, bus_error *err)
 	if (status == BUS_OK) {
 		status = bus_store_broker_url(move->store, move->from_url, url, err);
 	}
-	if (status == BUS_OK) {
-		move->moved = strcmp(url, move->from_url) != 0;
+	if (status != BUS_OK || strcmp(url, move->from_url) == 0) {
+		return status;
 	}
-	return status;
+	if (move->to_url == NULL || strcmp(url, move->to_url) != 0) {
+		return bus_error_set(err, BUS_E_ABORT, "mover", 0,
+				     "the bus has been moved to %s meanwhile", url);
+	}
+	move->moved = true;
+	return BUS_OK;
 }
 
 /* Takes the lease anew: a row that was sent under the old epoch and not answered is there now,
- * or never will be. */
+ * or never will be, and no other run has made one. */
 static bus_status
 busp_fence(busp_move *move, bus_error *err)
 {
@@ -445,36 +292,43 @@ busp_fence(busp_move *move, bus_error *err)
 		status = bus_store_lease(move->store, BUS_LEASE_BROKER_MOVE, move->holder,
 					 LEASE_MS, 0, &lease, err);
 	}
+	if (status == BUS_OK && lease.epoch == 0) {
+		/* ours: it was taken, and the answer was lost; it ends soon */
+		bool ours = strcmp(lease.holder, move->holder) == 0;
+		status = bus_error_set(err, ours ? BUS_E_RETRY : BUS_E_ABORT, "mover", 0,
+				       "the lease of migrate-broker is held by %s",
+				       lease.holder);
+	}
 	if (status == BUS_OK) {
 		move->lease_epoch = lease.epoch;
-		status = lease.epoch != 0 ? busp_where(move, err) : BUS_E_ABORT;
+		status = busp_where(move, err);
 	}
 	return status;
 }
 
-/* The answer was not got in time, or is not waited for any longer. What is not known must stay
- * as it is: opened, the old broker would take what nobody reads. */
-static bus_status
-busp_find_out(busp_move *move, bus_error *err)
+/* Is it known where the bus is? Then nothing changes that but this run, and move->moved tells. */
+static bool
+busp_find_out(busp_move *move, bus_error *ret_why)
 {
-	bus_error mine = BUS_ERROR_INIT;
 	int64_t since_ms = busp_now(move);
-	bus_status status = busp_fence(move, &mine);
+	if (move->lease_epoch == 0) {
+		return false;
+	}
+	bus_status status = busp_fence(move, ret_why);
 	while (status == BUS_E_RETRY && busp_now(move) - since_ms < SWITCH_MS) {
 		bus_store_disconnect(move->store);
 		bus_cli_pause(PAUSE_MS);
-		bus_error_reset(&mine);
-		status = busp_fence(move, &mine);
+		bus_error_reset(ret_why);
+		status = busp_fence(move, ret_why);
 	}
 	if (status != BUS_OK) {
 		move->lease_epoch = 0;
-		err->status = BUS_E_UNKNOWN;
-		return err->status;
 	}
-	return move->moved ? BUS_OK : err->status;
+	return status == BUS_OK;
 }
 
-/* The row is written, or it is not. */
+/* The row is written, or it is not. If the answer is not got in time, or is not waited for any
+ * longer, it is found out. */
 static bus_status
 busp_switch(busp_move *move, bus_error *err)
 {
@@ -489,10 +343,7 @@ busp_switch(busp_move *move, bus_error *err)
 	for (;;) {
 		bus_error_reset(err);
 		bus_status status = busp_where(move, err);
-		if (status == BUS_OK && move->moved) {
-			return BUS_OK;
-		}
-		if (status == BUS_OK) {
+		if (status == BUS_OK && !move->moved) {
 			status = bus_store_broker_move(move->store, &row, err);
 			move->moved = status == BUS_OK;
 		}
@@ -501,11 +352,16 @@ busp_switch(busp_move *move, bus_error *err)
 		}
 		if (status != BUS_E_RETRY || busp_stop ||
 		    busp_now(move) - since_ms > SWITCH_MS) {
-			return busp_find_out(move, err);
+			break;
 		}
 		bus_store_disconnect(move->store);
 		bus_cli_pause(PAUSE_MS);
 	}
+	bus_error why = BUS_ERROR_INIT;
+	if (!busp_find_out(move, &why)) {
+		err->status = BUS_E_UNKNOWN;
+	}
+	return move->moved ? BUS_OK : err->status;
 }
 
 static bus_status
@@ -513,17 +369,17 @@ busp_copy(busp_move *move, bus_error *err)
 {
 	bus_mover *mover = &move->mover;
 	bool verify = bus_cli_given(move->cli, "verify");
-	busp_doing(move, "copying");
+	bus_mover_progress_begin(&move->progress, "copying");
 	bus_status status = bus_mover_prepare(mover, err);
 	if (status == BUS_OK) {
 		status = bus_mover_follow(mover, err);
 	}
 	if (status == BUS_OK && verify) {
-		busp_doing(move, "comparing");
+		bus_mover_progress_begin(&move->progress, "comparing");
 		status = bus_mover_compare(mover, INT64_MAX, err);
 	}
 	if (status == BUS_OK && verify) {
-		busp_doing(move, "copying");
+		bus_mover_progress_begin(&move->progress, "copying");
 		status = bus_mover_follow(mover, err);
 	}
 	return status;
@@ -534,13 +390,16 @@ busp_close_and_switch(busp_move *move, bus_error *err)
 {
 	bus_mover *mover = &move->mover;
 	int64_t sealed_at_ms = busp_now(move);
-	busp_doing(move, "sealed, copying the rest");
+	bus_mover_progress_begin(&move->progress, "sealed, copying the rest");
 	bus_status status = bus_mover_seal(mover, true, err);
 	if (status == BUS_OK) {
 		status = bus_mover_finish(mover, err);
 	}
 	if (status == BUS_OK) {
 		status = bus_mover_compare(mover, BUS_MOVER_COMPARE_LAST, err);
+	}
+	if (status == BUS_OK) {
+		status = bus_mover_recheck(mover, err);
 	}
 	if (status == BUS_OK) {
 		status = busp_switch(move, err);
@@ -554,17 +413,34 @@ static bus_exit
 busp_check_left(busp_move *move)
 {
 	bus_error err = BUS_ERROR_INIT;
+	const char *advice = "read them there and publish them again, under their ids";
 	move->mover.stop = &busp_never;
 	move->mover.tick = NULL;
+	if (bus_mover_recheck(&move->mover, &err) == BUS_E_ABORT) {
+		return bus_cli_fail(BUS_EXIT_FAILED, move->from_url, advice,
+				    "the bus has moved without records: %s", err.text);
+	}
 	if (bus_mover_look(&move->mover, &err) != BUS_OK ||
 	    bus_mover_lag(&move->mover) == 0) {
 		return BUS_EXIT_OK;
 	}
-	return bus_cli_fail(BUS_EXIT_FAILED, move->from_url,
-			    "read them there and publish them again, under their ids",
+	return bus_cli_fail(BUS_EXIT_FAILED, move->from_url, advice,
 			    "%" PRId64 " records came although all topics were sealed; "
 			    "the bus has moved without them",
 			    bus_mover_lag(&move->mover));
+}
+
+static void
+busp_report(const busp_move *move)
+{
+	const bus_mover_outcome outcome = {
+		.from_url = move->from_url,
+		.to_url = move->to_url,
+		.moved = move->moved,
+		.spent_ms = busp_now(move) - move->begun_ms,
+		.sealed_ms = move->sealed_ms,
+	};
+	bus_mover_report(move->cli, &move->mover, &outcome);
 }
 
 static bus_exit
@@ -583,7 +459,7 @@ busp_run(busp_move *move)
 	}
 	status = bus_mover_check(mover, &err);
 	if (status == BUS_OK && bus_cli_given(move->cli, "dry-run")) {
-		busp_print(move);
+		busp_report(move);
 		return BUS_EXIT_OK;
 	}
 	if (status == BUS_OK) {
@@ -592,58 +468,80 @@ busp_run(busp_move *move)
 	if (status == BUS_OK) {
 		status = busp_close_and_switch(move, &err);
 	}
-	busp_show_end(move);
+	bus_mover_progress_end(&move->progress);
 	if (status == BUS_OK) {
-		busp_print(move);
+		busp_report(move);
 		return busp_check_left(move);
 	}
 	return busp_fail(&err);
 }
 
-/* A run that has not moved anything leaves the old broker open. */
+/* A run that has not moved the bus leaves the old broker open: but only if it is certain that
+ * nobody else has. */
 static bus_exit
-busp_run_whole(busp_move *move)
+busp_leave(busp_move *move, bus_exit code)
 {
 	bus_error err = BUS_ERROR_INIT;
-	bus_exit code = busp_take_lease(move);
-	if (code != BUS_EXIT_OK) {
+	if (move->moved || move->mover.topic_count == 0) {
 		return code;
 	}
-	code = busp_run(move);
-	if (!move->moved && move->lease_epoch != 0 &&
-	    busp_open_again(move, &err) != BUS_OK) {
-		bus_cli_fail(code, move->from_url,
-			     "run this again, or `busline migrate-broker --abort`",
-			     "its topics may still be sealed: %s", err.text);
+	if (!busp_find_out(move, &err)) {
+		return bus_cli_fail(BUS_EXIT_RETRY, move->from_url, "run it again",
+				    "its topics are left as they are, perhaps sealed%s%s",
+				    err.text[0] != '\0' ? ": " : "", err.text);
 	}
-	if (!move->moved && move->lease_epoch == 0) {
-		bus_cli_note(move->cli,
-			     "topics of %s are left as they are, perhaps sealed",
-			     move->from_url);
+	if (move->moved) {
+		bus_cli_note(move->cli, "the bus is at %s", move->to_url);
+		return code;
 	}
-	busp_give_lease(move);
-	return code;
+	move->mover.stop = &busp_never;
+	move->mover.tick = NULL;
+	if (bus_mover_seal(&move->mover, false, &err) == BUS_OK) {
+		return code;
+	}
+	return bus_cli_fail(code != BUS_EXIT_OK ? code : bus_cli_exit_of(&err),
+			    move->from_url,
+			    "run this again, or `busline migrate-broker --abort`",
+			    "its topics may still be sealed: %s", err.text);
 }
 
+/* Looks what is there; busp_leave() opens it. */
 static bus_exit
 busp_abort(busp_move *move)
 {
 	bus_error err = BUS_ERROR_INIT;
-	bus_exit code = busp_take_lease(move);
+	bus_exit code = bus_mover_plan(&move->mover, &err) == BUS_OK ? BUS_EXIT_OK :
+								       busp_fail(&err);
+	code = busp_leave(move, code);
+	if (code == BUS_EXIT_OK) {
+		bus_cli_note(move->cli, "%zu topics of %s are open",
+			     move->mover.topic_count, move->from_url);
+	}
+	return code;
+}
+
+/* Under the lease, if anything is to be changed: nobody else moves the bus now. */
+static bus_exit
+busp_decide(busp_move *move)
+{
+	bool there = false;
+	bus_exit code = busp_check_place(move, &there);
 	if (code != BUS_EXIT_OK) {
 		return code;
 	}
-	bus_status status = bus_mover_plan(&move->mover, &err);
-	if (status == BUS_OK) {
-		status = busp_open_again(move, &err);
+	if (there) {
+		bus_cli_note(move->cli, "the bus is at %s already", move->to_url);
+		move->moved = true;
+		if (move->cli->format != BUS_CLI_TABLE) {
+			busp_report(move);
+		}
+		return BUS_EXIT_OK;
 	}
-	busp_give_lease(move);
-	if (status != BUS_OK) {
-		return busp_fail(&err);
+	if (move->to_url == NULL) {
+		return busp_abort(move);
 	}
-	bus_cli_note(move->cli, "%zu topics of %s are open", move->mover.topic_count,
-		     move->from_url);
-	return BUS_EXIT_OK;
+	code = busp_run(move);
+	return bus_cli_given(move->cli, "dry-run") ? code : busp_leave(move, code);
 }
 
 /* ---- the command ---- */
@@ -695,9 +593,11 @@ busp_open(busp_move *move)
 	move->mover.stop = &busp_stop;
 	move->mover.tick = dry ? NULL : busp_tick;
 	move->mover.ctx = move;
-	move->terminal = isatty(STDERR_FILENO);
+	move->progress = (bus_mover_progress){ .cli = cli,
+					       .mover = &move->mover,
+					       .terminal = isatty(STDERR_FILENO) == 1 };
 	move->begun_ms = busp_now(move);
-	busp_doing(move, "looking");
+	bus_mover_progress_begin(&move->progress, "looking");
 	if (move->to_url != NULL) {
 		busp_replicate(move);
 	}
@@ -708,7 +608,6 @@ static bus_exit
 busp_migrate_broker_run(bus_cli *cli)
 {
 	bool abort = bus_cli_given(cli, "abort");
-	bool there = false;
 	if (cli->argument_count != (abort ? 1u : 2u) ||
 	    (abort && bus_cli_given(cli, "dry-run"))) {
 		return bus_cli_fail(BUS_EXIT_USAGE, "migrate-broker", NULL,
@@ -725,20 +624,15 @@ busp_migrate_broker_run(bus_cli *cli)
 				    "FROM and TO are the same");
 	}
 	bus_exit code = busp_open(&move);
+	if (code == BUS_EXIT_OK && !bus_cli_given(cli, "dry-run")) {
+		busp_catch_signals();
+		code = busp_take_lease(&move);
+	}
 	if (code == BUS_EXIT_OK) {
-		code = busp_check_place(&move, &there);
+		code = busp_decide(&move);
+		busp_give_lease(&move);
 	}
-	if (code != BUS_EXIT_OK) {
-		return code;
-	}
-	if (there) {
-		bus_cli_note(cli, "the bus is at %s already", move.to_url);
-		return BUS_EXIT_OK;
-	}
-	busp_catch_signals();
-	return bus_cli_given(cli, "dry-run") ? busp_run(&move) :
-	       abort                         ? busp_abort(&move) :
-					       busp_run_whole(&move);
+	return code;
 }
 
 static const bus_cli_option migrate_broker_options[] = {

@@ -263,20 +263,21 @@ check_part(const bus_mover_part *part, busp_mover_range *ret_range, bus_error *e
 	}
 	*ret_range = (busp_mover_range){ lo, part->next };
 	if (part->next > part->from_end) {
-		return busp_mover_refuse(part, part->from_end, "the log is longer than the old one",
-			      err);
+		return busp_mover_refuse(part, part->from_end,
+					 "the log is longer than the old one", err);
 	}
 	if (part->next > part->from_start && part->to_start > part->from_start &&
 	    part->position < part->to_start) {
-		return busp_mover_refuse(part, part->to_start,
-			      "the log begins later than the old one, and not everything "
-			      "before that is done",
-			      err);
+		return busp_mover_refuse(
+			part, part->to_start,
+			"the log begins later than the old one, and not everything "
+			"before that is done",
+			err);
 	}
 	if (part->to_start == part->next && part->next > part->from_start) {
-		return busp_mover_refuse(part, part->next,
-			      "all records were cut off, so nothing shows what they were",
-			      err);
+		return busp_mover_refuse(
+			part, part->next,
+			"all records were cut off, so nothing shows what they were", err);
 	}
 	return BUS_OK;
 }
@@ -360,29 +361,37 @@ ensure(bus_mover *mover, const bus_topic_info *topic, bus_error *err)
 	}
 }
 
+static bus_status
+put_filler(bus_mover *mover, const bus_mover_part *part, bus_error *err)
+{
+	int64_t since_ms = bus_clock_mono_ms(mover->clock);
+	for (;;) {
+		bus_publication filler = {
+			.topic = part->topic->name,
+			.partition = part->partition,
+			.record = bus_filler(),
+		};
+		bus_status status = bus_adapter_publish(mover->from, &filler, 1,
+							BUSP_MOVER_ANSWER_MS, err);
+		if (status == BUS_E_RETRY || status == BUS_E_UNKNOWN) {
+			/* one filler more does not matter */
+			status = busp_mover_again(mover, since_ms, err);
+			if (status == BUS_OK) {
+				continue;
+			}
+		}
+		return status;
+	}
+}
+
 /* A filler that is put into the old side must not appear on the new one: the same broker, under
  * two names, would be sealed and moved to itself. */
 static bus_status
 tell_apart(bus_mover *mover, bus_error *err)
 {
-	bus_mover_part *part = &mover->parts[0];
-	int64_t since_ms = bus_clock_mono_ms(mover->clock);
+	const bus_mover_part *part = &mover->parts[0];
 	int64_t end = 0;
-	bus_publication filler = {
-		.topic = part->topic->name,
-		.partition = part->partition,
-		.record = bus_filler(),
-	};
-	bus_status status = bus_adapter_publish(mover->from, &filler, 1,
-						BUSP_MOVER_ANSWER_MS, err);
-	/* one filler more does not matter */
-	while (status == BUS_E_RETRY || status == BUS_E_UNKNOWN) {
-		status = busp_mover_again(mover, since_ms, err);
-		if (status == BUS_OK) {
-			status = bus_adapter_publish(mover->from, &filler, 1,
-						     BUSP_MOVER_ANSWER_MS, err);
-		}
-	}
+	bus_status status = put_filler(mover, part, err);
 	if (status == BUS_OK) {
 		status = busp_mover_offset(mover, mover->to, part, BUS_OFFSET_LATEST,
 					   &end, err);

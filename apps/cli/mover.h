@@ -80,7 +80,7 @@ typedef struct bus_mover {
 	size_t gaps;        /* met so far */
 	size_t recoveries;  /* from publications that were not all durable */
 	int64_t to_compare; /* offsets of the comparison that is under way; 0: there is none */
-	int64_t compared;   /* of these */
+	int64_t compared; /* of these */
 	bus_hasher *hasher;
 } bus_mover;
 

@@ -3,8 +3,8 @@
  *
  * DESIGN
  * The new side has a record at every offset, so its ranges are read to their ends. Where it
- * has a filler the old side has none, or a filler: the old side is read up to the last that is
- * no filler, and nothing is waited for that does not exist.
+ * has a filler the old side has none, or a filler: behind the last record that is no filler,
+ * what the old side does not deliver within a while is not there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,15 @@
 /* Records of each partition that are held against each other at a time. */
 #define ROUND_RECORDS 2000
 #define POLL_MS 200
+#define SILENT_MS 5000
 
 /* What one side has in the range of one part. */
 typedef struct seen {
 	bus_digest *digests; /* by offset - lo; all zeros: no record, or a filler */
 	int64_t lo, hi;
+	int64_t first; /* before this, it is cut off */
 	int64_t next;  /* read so far */
-	int64_t until; /* to be read */
+	int64_t until; /* up to here there must be something to read */
 } seen;
 
 static const bus_digest nothing;
@@ -45,33 +47,39 @@ digest_of(bus_mover *mover, const bus_record *record, bus_arena *arena)
 	return bus_hasher_end(mover->hasher);
 }
 
-static void
+/* Was it waited for? */
+static bool
 take(bus_mover *mover, seen *side, const bus_delivery *delivery, bus_arena *arena)
 {
 	const bus_mover_part *part =
 		busp_mover_part(mover, delivery->topic, delivery->partition);
 	if (part == NULL) {
-		return;
+		return false;
 	}
 	seen *at = &side[part - mover->parts];
-	if (delivery->offset < at->next || at->next >= at->until) {
-		return;
+	if (delivery->offset < at->next || at->next >= at->hi) {
+		return false;
 	}
 	at->next = delivery->offset + 1;
-	if (delivery->offset < at->until && !bus_is_filler(&delivery->record)) {
+	if (delivery->offset < at->hi && !bus_is_filler(&delivery->record)) {
 		at->digests[delivery->offset - at->lo] =
 			digest_of(mover, &delivery->record, arena);
 	}
+	return true;
 }
 
-static size_t
-unread(const bus_mover *mover, const seen *side)
+/* Is there something to read that has not come? What need not be there is waited for as long as
+ * it might come. */
+static bool
+is_unread(const bus_mover *mover, const seen *side, int64_t silent_ms)
 {
-	size_t count = 0;
 	for (size_t i = 0; i < mover->part_count; i++) {
-		count += side[i].next < side[i].until;
+		bool must = side[i].next < side[i].until;
+		if (must || (side[i].next < side[i].hi && silent_ms <= SILENT_MS)) {
+			return true;
+		}
 	}
-	return count;
+	return false;
 }
 
 static bus_status
@@ -82,7 +90,7 @@ start(bus_mover *mover, bus_adapter *adapter, const seen *side, bus_arena *arena
 	bus_position *positions =
 		bus_arena_alloc(arena, (mover->part_count + 1) * sizeof(*positions));
 	for (size_t i = 0; i < mover->part_count; i++) {
-		if (side[i].next < side[i].until) {
+		if (side[i].next < side[i].hi) {
 			positions[count++] =
 				(bus_position){ mover->parts[i].topic->name,
 						mover->parts[i].partition, side[i].next };
@@ -92,13 +100,30 @@ start(bus_mover *mover, bus_adapter *adapter, const seen *side, bus_arena *arena
 	return count == 0 ? BUS_OK : bus_adapter_start(adapter, positions, count, err);
 }
 
+/* Retention was faster: reading goes on where the log begins now. */
 static bus_status
-cut_off(const bus_poll *poll, bus_error *err)
+pass_cut(bus_mover *mover, bus_adapter *adapter, seen *side, const bus_poll *poll,
+	 bus_error *err)
 {
-	return bus_error_set(err, BUS_E_REJECT, "mover", 0,
-			     "%s/%d@%lld: cannot be read any more",
-			     poll->partitions[0].topic, poll->partitions[0].partition,
-			     (long long)poll->partitions[0].offset);
+	bus_position at = poll->partitions[0];
+	const bus_mover_part *part = busp_mover_part(mover, at.topic, at.partition);
+	seen *cut = &side[part - mover->parts];
+	int64_t first = 0;
+	at.topic = part->topic->name;
+	bus_status status =
+		busp_mover_offset(mover, adapter, part, BUS_OFFSET_EARLIEST, &first, err);
+	if (status == BUS_OK && (poll->kind == BUS_POLL_DAMAGED || first <= cut->next)) {
+		return bus_error_set(err, BUS_E_REJECT, "mover", 0,
+				     "%s/%d@%lld on the %s broker: the record cannot be "
+				     "read",
+				     at.topic, at.partition, (long long)at.offset,
+				     adapter == mover->from ? "old" : "new");
+	}
+	if (status != BUS_OK) {
+		return status;
+	}
+	cut->first = cut->next = at.offset = first;
+	return first < cut->hi ? bus_adapter_start(adapter, &at, 1, err) : BUS_OK;
 }
 
 static bus_status
@@ -108,7 +133,8 @@ read_side(bus_mover *mover, bus_adapter *adapter, seen *side, bus_error *err)
 	bus_arena *arena = bus_arena_create(64u * 1024u);
 	bus_status status = start(mover, adapter, side, arena, err);
 	int64_t heard_ms = bus_clock_mono_ms(mover->clock);
-	while (status == BUS_OK && unread(mover, side) > 0) {
+	int64_t now_ms = heard_ms;
+	while (status == BUS_OK && is_unread(mover, side, now_ms - heard_ms)) {
 		bus_poll poll = { 0 };
 		bus_arena_reset(arena);
 		status = busp_mover_tick(mover, err);
@@ -116,19 +142,19 @@ read_side(bus_mover *mover, bus_adapter *adapter, seen *side, bus_error *err)
 			break;
 		}
 		status = bus_adapter_poll(adapter, &limit, &poll, err);
-		int64_t now_ms = bus_clock_mono_ms(mover->clock);
 		if (status == BUS_E_RETRY) {
 			status = busp_mover_again(mover, heard_ms, err);
 			continue;
 		}
+		now_ms = bus_clock_mono_ms(mover->clock);
 		if (status == BUS_OK && poll.kind != BUS_POLL_DELIVERIES) {
-			status = cut_off(&poll, err);
-			break;
+			status = pass_cut(mover, adapter, side, &poll, err);
+			continue;
 		}
 		for (size_t i = 0; i < poll.count && status == BUS_OK; i++) {
-			take(mover, side, &poll.deliveries[i], arena);
+			bool wanted = take(mover, side, &poll.deliveries[i], arena);
+			heard_ms = wanted ? now_ms : heard_ms;
 		}
-		heard_ms = poll.count > 0 ? now_ms : heard_ms;
 		if (now_ms - heard_ms > BUSP_MOVER_PATIENCE_MS) {
 			status = bus_error_set(err, BUS_E_RETRY, "mover", 0,
 					       "a log could not be read back within %d s",
@@ -145,16 +171,16 @@ static bus_status
 match(bus_mover *mover, bus_mover_part *part, const seen *from, const seen *to,
       bus_error *err)
 {
-	for (int64_t offset = to->lo; offset < to->hi; offset++) {
+	int64_t first = from->first > to->first ? from->first : to->first;
+	for (int64_t offset = first; offset < to->hi; offset++) {
 		const bus_digest *old = &from->digests[offset - to->lo];
 		const bus_digest *new = &to->digests[offset - to->lo];
 		if (memcmp(old, new, sizeof(*old)) != 0) {
-			return bus_error_set(err, BUS_E_REJECT, "mover", 0,
-					     "%s/%d@%lld: %s", part->topic->name,
-					     part->partition, (long long)offset,
-					     is_nothing(old) ?
-						     "the old broker has no such record" :
-						     "the brokers have different records");
+			return busp_mover_refuse(
+				part, offset,
+				is_nothing(old) ? "the old broker has no such record" :
+						  "the brokers have different records",
+				err);
 		}
 		if (!is_nothing(new)) {
 			bus_hasher_begin(mover->hasher);
@@ -177,6 +203,7 @@ side_of(const bus_mover *mover, const busp_mover_range *ranges, bus_arena *arena
 		size_t count = (size_t)(ranges[i].hi - ranges[i].lo);
 		side[i] = (seen){ .lo = ranges[i].lo,
 				  .hi = ranges[i].hi,
+				  .first = ranges[i].lo,
 				  .next = ranges[i].lo,
 				  .until = ranges[i].hi };
 		side[i].digests =
@@ -200,6 +227,7 @@ busp_mover_compare_ranges(bus_mover *mover, const busp_mover_range *ranges, bus_
 		       is_nothing(&to[i].digests[from[i].until - 1 - to[i].lo])) {
 			from[i].until--;
 		}
+		/* what is before is compared: the old side has nothing there */
 		int64_t start_at = mover->parts[i].from_start;
 		from[i].next = start_at > from[i].lo ? start_at : from[i].lo;
 	}
@@ -247,19 +275,24 @@ bus_mover_compare(bus_mover *mover, int64_t last, bus_error *err)
 	busp_mover_range *ranges =
 		bus_arena_alloc(mover->arena, (mover->part_count + 1) * sizeof(*ranges));
 	bus_status status = bounds(mover, last, ranges, err);
-	bool more = true;
-	while (status == BUS_OK && more) {
-		more = false;
+	mover->to_compare = mover->compared = 0;
+	for (size_t i = 0; i < mover->part_count && status == BUS_OK; i++) {
+		mover->to_compare += mover->parts[i].next - ranges[i].lo;
+	}
+	while (status == BUS_OK && mover->compared < mover->to_compare) {
+		int64_t round = 0;
 		for (size_t i = 0; i < mover->part_count; i++) {
 			int64_t left = mover->parts[i].next - ranges[i].lo;
-			ranges[i].hi = ranges[i].lo +
-				       (left < ROUND_RECORDS ? left : ROUND_RECORDS);
-			more = more || ranges[i].hi < mover->parts[i].next;
+			left = left < ROUND_RECORDS ? left : ROUND_RECORDS;
+			ranges[i].hi = ranges[i].lo + left;
+			round += left;
 		}
 		status = busp_mover_compare_ranges(mover, ranges, err);
+		mover->compared += round;
 		for (size_t i = 0; i < mover->part_count; i++) {
 			ranges[i].lo = ranges[i].hi;
 		}
 	}
+	mover->to_compare = mover->compared = 0;
 	return status;
 }
