@@ -1,7 +1,8 @@
 /*
  * asyncapi.c - the registry as an AsyncAPI 3.0 document
  *
- * A channel per family, a message per event type. Payloads are the schemas as they are,
+ * A channel per family with a topic, a message per event type; the events of a family without
+ * one are in every channel. Payloads are the schemas as they are,
  * without $schema: they keep to the words that AsyncAPI's own schema object shares with
  * JSON Schema 2020-12, and the linter checks that.
  */
@@ -65,7 +66,7 @@ channel(const bus_family *family, const bus_event_type *types, size_t count)
 {
 	json_t *messages = must(json_object());
 	for (size_t i = 0; i < count; i++) {
-		if (types[i].family == family) {
+		if (types[i].family == family || types[i].family->topic == NULL) {
 			put(messages, message_name(&types[i]),
 			    reference("components/messages", message_name(&types[i])));
 		}
@@ -113,6 +114,8 @@ headers(void)
 		{ "ce_actor", "Who caused it" },
 		{ "ce_correlationid", "Shared by all events of one undertaking" },
 		{ "ce_causationid", "Id of the event that caused this one" },
+		{ "ce_sagaid", "The saga that caused it, or that it answers" },
+		{ "ce_sagastep", "Of that saga: step, do or undo, and attempt" },
 	};
 	json_t *properties = must(json_object());
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -165,28 +165,52 @@ static const char opening[] =
 	"| Family | Topic | What it tells | Events |\n"
 	"| --- | --- | --- | --- |\n";
 
-void
-busp_events_write(bus_buf *buf)
+static void
+write_rows(bus_buf *buf, const bus_family *family)
 {
 	size_t count;
 	const bus_event_type *types = bus_registry_types(&count);
-	bus_buf_cstr(buf, opening);
-	for (const bus_family *family = bus_families(); family->name != NULL; family++) {
+	for (; family->name != NULL; family++) {
 		unsigned events = 0;
 		for (size_t i = 0; i < count; i++) {
 			events += types[i].family == family;
 		}
-		bus_buf_printf(buf, "| [%s](#%s) | `%s` | %s | %u |\n", family->name,
-			       family->name, family->topic, family->help, events);
+		bus_buf_printf(buf, "| [%s](#%s) | ", family->name, family->name);
+		if (family->topic != NULL) {
+			bus_buf_printf(buf, "`%s`", family->topic);
+		} else {
+			bus_buf_cstr(buf, "every one");
+		}
+		bus_buf_printf(buf, " | %s | %u |\n", family->help, events);
 	}
-	for (const bus_family *family = bus_families(); family->name != NULL; family++) {
-		bus_buf_printf(buf, "\n## %s\n\nTopic `%s`. %s\n\n", family->name,
-			       family->topic, family->help);
+}
+
+static void
+write_families(bus_buf *buf, const bus_family *family)
+{
+	size_t count;
+	const bus_event_type *types = bus_registry_types(&count);
+	for (; family->name != NULL; family++) {
+		bus_buf_printf(buf, "\n## %s\n\n", family->name);
+		if (family->topic != NULL) {
+			bus_buf_printf(buf, "Topic `%s`. ", family->topic);
+		}
+		bus_buf_printf(buf, "%s\n\n", family->help);
 		for (size_t i = 0; i < count; i++) {
 			if (types[i].family == family) {
 				write_event(buf, &types[i]);
 			}
 		}
 	}
+}
+
+void
+busp_events_write(bus_buf *buf)
+{
+	bus_buf_cstr(buf, opening);
+	write_rows(buf, bus_families());
+	write_rows(buf, bus_common_families());
+	write_families(buf, bus_families());
+	write_families(buf, bus_common_families());
 	buf->len--; /* one line end at the end of the file */
 }

@@ -14,7 +14,7 @@
 
 extern const bus_embedded bus_schema_files[];
 
-#define TYPES_MAX 64 /* a family has about five */
+#define TYPES_MAX 128 /* a family has about five */
 #define TYPE_PREFIX "io.busline."
 
 static const bus_family families[] = {
@@ -25,6 +25,12 @@ static const bus_family families[] = {
 	  "Which releases get a host's traffic, and how much of it." },
 	{ "scale", "busline.scale",
 	  "How many replicas of a process of an app shall run." },
+	{ NULL, NULL, NULL },
+};
+
+static const bus_family common_families[] = {
+	{ "timer", NULL,
+	  "Timers that are due, on the topic of the worker that set them." },
 	{ NULL, NULL, NULL },
 };
 
@@ -48,6 +54,12 @@ bus_families(void)
 }
 
 const bus_family *
+bus_common_families(void)
+{
+	return common_families;
+}
+
+const bus_family *
 bus_family_of_topic(bus_str topic)
 {
 	for (const bus_family *family = families; family->name != NULL; family++) {
@@ -58,15 +70,22 @@ bus_family_of_topic(bus_str topic)
 	return NULL;
 }
 
-const bus_family *
-bus_family_of_name(bus_str name)
+static const bus_family *
+named_of(const bus_family *family, bus_str name)
 {
-	for (const bus_family *family = families; family->name != NULL; family++) {
+	for (; family->name != NULL; family++) {
 		if (bus_str_is(name, family->name)) {
 			return family;
 		}
 	}
 	return NULL;
+}
+
+const bus_family *
+bus_family_of_name(bus_str name)
+{
+	const bus_family *family = named_of(families, name);
+	return family != NULL ? family : named_of(common_families, name);
 }
 
 /* "deploy/requested.v1.json" has "io.busline.deploy.requested.v1". */
@@ -225,7 +244,8 @@ bus_registry_validate(const bus_registry *registry, bus_str topic, bus_event *ev
 	if (report != NULL) {
 		report->count = 0;
 	}
-	if (type == NULL || !bus_str_is(topic, type->family->topic)) {
+	if (type == NULL ||
+	    (type->family->topic != NULL && !bus_str_is(topic, type->family->topic))) {
 		*ret_cause = BUS_CAUSE_UNKNOWN_TYPE;
 		return bus_error_set(err, BUS_E_REJECT, "schema", 0,
 				     "type %.*s is not one of topic %.*s",

@@ -13,7 +13,7 @@
 
 typedef struct bus_family {
 	const char *name;  /* "deploy" */
-	const char *topic; /* "busline.deploy" */
+	const char *topic; /* "busline.deploy"; NULL: its events come on every topic */
 	const char *help;  /* one sentence */
 } bus_family;
 
@@ -27,8 +27,10 @@ typedef struct bus_event_type {
 
 typedef struct bus_registry bus_registry;
 
-/* Static table of families, ended by a row whose name is NULL. */
+/* Static table of the families with a topic, ended by a row whose name is NULL. */
 const bus_family *bus_families(void);
+/* Those without: what the platform itself says to a worker, on the worker's own topic. */
+const bus_family *bus_common_families(void);
 /* NULL if there is none. */
 const bus_family *bus_family_of_topic(bus_str topic);
 const bus_family *bus_family_of_name(bus_str name);
@@ -50,8 +52,8 @@ const bus_event_type *bus_registry_find(const bus_registry *registry, bus_str ty
 /**
  * bus_registry_validate - an event's data against the schema of its type
  *
- * Errors: BUS_E_REJECT; *ret_cause says which: UNKNOWN_TYPE (none, or of another family
- * than @topic's), INVALID_DATA, SCHEMA_INVALID.
+ * Errors: BUS_E_REJECT; *ret_cause says which: UNKNOWN_TYPE (none, or of a family with
+ * another topic), INVALID_DATA, SCHEMA_INVALID.
  */
 BUS_MUST_CHECK bus_status bus_registry_validate(const bus_registry *registry,
 						bus_str topic, bus_event *event,

@@ -9,6 +9,8 @@
 #include "core/json.h"
 #include "tests/support/suite.h"
 
+#define TIMER_FIRED "{\"name\":\"a\",\"due\":\"2026-11-21T08:36:28Z\",\"late_ms\":0}"
+
 static bus_registry *registry;
 
 static int
@@ -29,7 +31,15 @@ teardown(void)
 	return 0;
 }
 
-/* An event of that type on its family's topic. */
+/* Where events of a type come; one of the topics, if it is every one. */
+static bus_str
+topic_of(const bus_event_type *type)
+{
+	const char *topic = type->family->topic;
+	return bus_str_from(topic != NULL ? topic : "busline.deploy");
+}
+
+/* An event of that type on that topic. */
 static bus_status
 validate(bus_str type, bus_str topic, bus_str data, bus_schema_report *report,
 	 bus_cause *ret_cause, bus_error *err)
@@ -67,9 +77,8 @@ example_holds(const bus_event_type *type, const char *path, bool valid)
 	bus_schema_report report;
 	bus_cause cause;
 	read_file(path, &text);
-	bus_status status =
-		validate(bus_str_from(type->type), bus_str_from(type->family->topic),
-			 bus_buf_view(&text), &report, &cause, &err);
+	bus_status status = validate(bus_str_from(type->type), topic_of(type),
+				     bus_buf_view(&text), &report, &cause, &err);
 	bool holds = valid ? status == BUS_OK && report.count == 0 :
 			     status == BUS_E_REJECT &&
 				     cause == BUS_CAUSE_SCHEMA_INVALID &&
@@ -122,25 +131,32 @@ count_files(const char *family, const char *kind)
 	return count;
 }
 
+static void
+examples_of_families(const bus_family *family, const char *kind)
+{
+	size_t type_count;
+	const bus_event_type *types = bus_registry_types(&type_count);
+	for (; family->name != NULL; family++) {
+		size_t ran = 0;
+		for (size_t i = 0; i < type_count; i++) {
+			if (types[i].family == family) {
+				size_t count = run_examples(&types[i], kind);
+				CU_ASSERT(count > 0);
+				ran += count;
+			}
+		}
+		CU_ASSERT_EQUAL(ran, count_files(family->name, kind));
+	}
+}
+
 /* Also: every type has examples of both kinds, and no file belongs to none. */
 static void
 examples_are_what_they_say(void)
 {
 	static const char *const kinds[] = { "valid", "invalid" };
-	size_t type_count;
-	const bus_event_type *types = bus_registry_types(&type_count);
 	for (size_t k = 0; k < 2; k++) {
-		for (const bus_family *f = bus_families(); f->name != NULL; f++) {
-			size_t ran = 0;
-			for (size_t i = 0; i < type_count; i++) {
-				if (types[i].family == f) {
-					size_t count = run_examples(&types[i], kinds[k]);
-					CU_ASSERT(count > 0);
-					ran += count;
-				}
-			}
-			CU_ASSERT_EQUAL(ran, count_files(f->name, kinds[k]));
-		}
+		examples_of_families(bus_families(), kinds[k]);
+		examples_of_families(bus_common_families(), kinds[k]);
 	}
 }
 
@@ -158,8 +174,8 @@ schemas_own_examples_are_valid(void)
 			bus_error err = BUS_ERROR_INIT;
 			bus_cause cause;
 			CU_ASSERT_EQUAL(validate(bus_str_from(types[i].type),
-						 bus_str_from(types[i].family->topic),
-						 bus_str_from(text), NULL, &cause, &err),
+						 topic_of(&types[i]), bus_str_from(text),
+						 NULL, &cause, &err),
 					BUS_OK);
 			free(text);
 		}
@@ -185,6 +201,7 @@ every_event_of_the_platform_is_there(void)
 		"io.busline.scale.failed.v1",
 		"io.busline.scale.requested.v1",
 		"io.busline.scale.succeeded.v1",
+		"io.busline.timer.fired.v1",
 	};
 	size_t count;
 	const bus_event_type *types = bus_registry_types(&count);
@@ -244,6 +261,10 @@ families_are_found_by_topic_and_name(void)
 		CU_ASSERT_PTR_EQUAL(bus_family_of_name(bus_str_from(f->name)), f);
 		CU_ASSERT_PTR_EQUAL(bus_family_of_topic(bus_str_from(f->topic)), f);
 	}
+	for (const bus_family *f = bus_common_families(); f->name != NULL; f++) {
+		CU_ASSERT_PTR_EQUAL(bus_family_of_name(bus_str_from(f->name)), f);
+		CU_ASSERT_PTR_NULL(f->topic);
+	}
 	CU_ASSERT_PTR_NULL(bus_family_of_topic(BUS_STR("busline.deploy2")));
 	CU_ASSERT_PTR_NULL(bus_family_of_topic(BUS_STR_NULL));
 	CU_ASSERT_PTR_NULL(bus_family_of_name(BUS_STR("busline.deploy")));
@@ -260,6 +281,12 @@ the_cause_says_what_was_wrong(void)
 		  BUS_CAUSE_NONE },
 		{ "io.busline.deploy.started.v1", "busline.scale", "{\"release\":1}",
 		  BUS_CAUSE_UNKNOWN_TYPE },
+		{ "io.busline.timer.fired.v1", "busline.scale", TIMER_FIRED,
+		  BUS_CAUSE_NONE },
+		{ "io.busline.timer.fired.v1", "busline.catalog", TIMER_FIRED,
+		  BUS_CAUSE_NONE },
+		{ "io.busline.timer.fired.v1", "busline.deploy", "{}",
+		  BUS_CAUSE_SCHEMA_INVALID },
 		{ "io.busline.deploy.begun.v1", "busline.deploy", "{\"release\":1}",
 		  BUS_CAUSE_UNKNOWN_TYPE },
 		{ "io.busline.deploy.started.v1", "busline.deploy", "{\"release\":1",
