@@ -130,10 +130,10 @@ busp_segment_prepare(bus_store *store, busp_segment *segment, const char *query,
 	}
 	char name[BUSP_QUERY_NAME_MAX];
 	busp_prepared_name(store, file, name);
-	if (PQsendPrepare(store->conn, name, bus_sql_files[file].data, 0, NULL) != 1) {
+	if (PQsendPrepare(store->conn, name, busp_query_file(file)->data, 0, NULL) != 1) {
 		return not_sent(store, segment, query, err);
 	}
-	segment_sent(segment, strchr(bus_sql_files[file].name, '/') + 1);
+	segment_sent(segment, strchr(busp_query_file(file)->name, '/') + 1);
 	segment->prepares = true;
 	store->prepared[file] = store->generation;
 	return BUS_OK;
@@ -168,7 +168,7 @@ busp_segment_send(bus_store *store, busp_segment *segment, const busp_question *
 		size_t file = busp_query_find(question->query);
 		char name[BUSP_QUERY_NAME_MAX];
 		busp_prepared_name(store, file, name);
-		what = strchr(bus_sql_files[file].name, '/') + 1;
+		what = strchr(busp_query_file(file)->name, '/') + 1;
 		sent = PQsendQueryPrepared(store->conn, name, (int)count, values, lengths,
 					   formats, result_format);
 	}

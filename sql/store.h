@@ -30,6 +30,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/digest.h"
+#include "core/embed.h"
 #include "core/event.h"
 #include "core/id.h"
 #include "core/row.h"
@@ -43,6 +44,10 @@ typedef struct bus_store bus_store;
 
 /* Raised by the fence: epoch or offset is not what the unit expected. */
 #define BUS_SQLSTATE_FENCED "BL001"
+
+/* Queries <table>_load and <table>_store of a worker that is built outside this tree, as
+ * "queries/NAME.sql"; static, ended by a zero row. Before the first store is created. */
+void bus_store_queries_add(const bus_embedded *files);
 
 typedef struct bus_store_options {
 	const char *url;              /* libpq connection string or URI */

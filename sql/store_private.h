@@ -145,9 +145,10 @@ extern const bus_embedded bus_sql_files[];
 
 /* ---- prepare.c: the table of queries ---- */
 
-/* Index in bus_sql_files; SIZE_MAX if there is no queries/<name>.sql. */
+/* A number for busp_query_file; SIZE_MAX if there is no queries/<name>.sql. */
 size_t busp_query_find(const char *name);
 size_t busp_query_count(void);
+const bus_embedded *busp_query_file(size_t query);
 /* All statements count as not prepared: another connection, or a stale one. */
 void busp_prepared_forget(bus_store *store);
 bool busp_is_prepared(const bus_store *store, size_t query);
