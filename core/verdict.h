@@ -9,7 +9,7 @@ typedef enum bus_verdict {
 	BUS_IGNORED, /* right, but without effect; the reason is stored */
 	BUS_REJECTED, /* can never be applied; a dead letter holds its bytes and the cause */
 	BUS_REROUTED, /* away from its home partition; sent home through the outbox */
-	BUS_HELD,     /* its key is in quarantine: stored, folded when the key is released */
+	BUS_HELD, /* its key is in quarantine: stored, folded when the key is released */
 	BUS_VERDICT_COUNT,
 } bus_verdict;
 

@@ -22,10 +22,10 @@
 
 /* An action or a compensation: one event, and the facts that answer it. */
 typedef struct bus_saga_act {
-	const char *type;      /* of the event */
-	const char *topic;     /* of its family */
-	const json_t *subject; /* a template; becomes a text */
-	const json_t *data;    /* a template; becomes an object */
+	const char *type;                            /* of the event */
+	const char *topic;                           /* of its family */
+	const json_t *subject;                       /* a template; becomes a text */
+	const json_t *data;                          /* a template; becomes an object */
 	const char *success[BUS_SAGA_TYPES_MAX + 1]; /* types, ended by NULL */
 	const char *failure[BUS_SAGA_TYPES_MAX + 1];
 	int64_t deadline_ms; /* of one attempt, > 0 */
@@ -48,8 +48,8 @@ typedef struct bus_saga_definition {
 	const char *name;
 	int32_t version;
 	const char *title;
-	const char *file;   /* it came from */
-	const char *digest; /* SHA-256 of the file, hex */
+	const char *file;           /* it came from */
+	const char *digest;         /* SHA-256 of the file, hex */
 	const bus_saga_step *steps; /* by stage */
 	size_t step_count;
 	int32_t stage_count;

@@ -342,8 +342,8 @@ busp_plain(bus_store *store, const char *query, const busp_params *params,
 		values[i] =
 			params->absent[i] ? NULL : bus_buf_view(&params->bufs[i]).data;
 	}
-	if (PQsendQueryParams(store->conn, busp_query_file(file)->data, (int)params->count,
-			      NULL, values, NULL, NULL, 0) != 1) {
+	if (PQsendQueryParams(store->conn, busp_query_file(file)->data,
+			      (int)params->count, NULL, values, NULL, NULL, 0) != 1) {
 		bus_store_disconnect(store);
 		return bus_error_set(err, BUS_E_RETRY, BUSP_ORIGIN, 0, "%s: cannot send",
 				     query);
