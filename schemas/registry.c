@@ -14,7 +14,7 @@
 
 extern const bus_embedded bus_schema_files[];
 
-#define TYPES_MAX 128 /* a family has about five */
+#define TYPES_MAX 256 /* a family has about five */
 #define TYPE_PREFIX "io.busline."
 
 static const bus_family families[] = {
@@ -23,6 +23,8 @@ static const bus_family families[] = {
 	  "Releases of apps: asked for, rolled out, rolled back." },
 	{ "route", "busline.route",
 	  "Which releases get a host's traffic, and how much of it." },
+	{ "saga", "busline.saga",
+	  "Actions of several steps: started, answered, decided on, ended." },
 	{ "scale", "busline.scale",
 	  "How many replicas of a process of an app shall run." },
 	{ NULL, NULL, NULL },
