@@ -36,7 +36,8 @@ class Bench:
         build = ROOT / "build/release"
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)
-        subprocess.run(["cmake", "--build", build, "--target", "busline", *PROGRAMS], cwd=ROOT,
+        subprocess.run(["cmake", "--build", build, "--target", "busline", "bank_worker",
+                        *PROGRAMS], cwd=ROOT,
                        check=True, stdout=sys.stderr)
         return build / "tests/bench"
 

@@ -31,6 +31,8 @@ PARTITIONS = 6
 WORKERS = ("catalog", "deploy", "scale", "route")
 ROLES = WORKERS + ("relay",)
 TOPICS = tuple("busline." + name for name in WORKERS)
+# Roles that are programs of the tests' own.
+PROGRAMS = {"bank": [BINARY.parent / "tests/support/bank/bank_worker"]}
 # A sanitizer's build is slower by this; deadlines grow with it, measured promises do not.
 SLOW = float(os.environ.get("BUSLINE_TEST_SLOW", "1"))
 
@@ -257,8 +259,9 @@ class Process:
     def __init__(self, platform, role, log, env):
         self.role, self.log = role, log
         self.output = open(log, "ab")
-        self.popen = subprocess.Popen([BINARY, "worker", role], env=env, stdin=subprocess.DEVNULL,
-                                      stdout=self.output, stderr=self.output)
+        self.popen = subprocess.Popen(PROGRAMS.get(role, [BINARY, "worker", role]), env=env,
+                                      stdin=subprocess.DEVNULL, stdout=self.output,
+                                      stderr=self.output)
         self.pid = self.popen.pid
 
     def running(self):
@@ -303,8 +306,8 @@ class Process:
 class Platform:
     """A fresh database, consumer groups of its own, and the processes that use them."""
 
-    def __init__(self, broker, postgres, settings=None):
-        self.broker, self.postgres = broker, postgres
+    def __init__(self, broker, postgres, settings=None, topics=TOPICS):
+        self.broker, self.postgres, self.topics = broker, postgres, topics
         self.settings = settings or {}
         self.name = postgres.create()
         self.url = postgres.url_of(self.name)
@@ -333,14 +336,15 @@ class Platform:
         return run(BINARY, *words, env=self.env(**env), check=check, timeout=timeout)
 
     def prepare(self, fresh_log=True):
+        topics = self.topics
         if fresh_log:
-            self.broker.wipe()
+            self.broker.wipe(topics)
         self.busline("migrate")
         self.busline("topic", "ensure")
-        wait_for(lambda: all(self.broker.partitions(topic) == PARTITIONS for topic in TOPICS),
+        wait_for(lambda: all(self.broker.partitions(topic) == PARTITIONS for topic in topics),
                  "topics made")
         if fresh_log:
-            wait_for(lambda: all(not any(self.broker.ends(topic).values()) for topic in TOPICS),
+            wait_for(lambda: all(not any(self.broker.ends(topic).values()) for topic in topics),
                      "topics empty")
         return self
 
