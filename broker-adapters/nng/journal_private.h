@@ -59,7 +59,8 @@ typedef struct busp_store {
 	sqlite3_stmt *queries[BUSP_Q_COUNT];
 	char *path;
 	bool checkpointing;
-	int wal_pages; /* as of the last commit */
+	int wal_pages;     /* as of the last commit */
+	int wal_pages_max; /* then a checkpoint is due */
 	bool broken; /* the disk failed: what the kernel still holds is not to be believed */
 	bus_error why;
 } busp_store;

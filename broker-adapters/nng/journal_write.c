@@ -18,10 +18,6 @@
 /* Cursors are hints: they wait for a commit that happens anyway, or for so long. */
 #define BUSP_CURSORS_WAIT_MS 1000
 #define BUSP_MARK_SYNC_MS 1000
-/* The WAL goes into the store when it has so many pages (64 MiB). The commit that meets it
- * takes some 100 ms at full load; they are rare enough (1 in 200 commits of 1,000 events)
- * to be beyond the 99th percentile. At a fourth of it they are not. */
-#define BUSP_WAL_PAGES 16384
 
 void
 busp_journal_begin(busp_journal *journal)
@@ -322,7 +318,7 @@ busp_journal_after_commit(busp_journal *journal, bus_error *err)
 		journal->mark.synced_ms = now_ms;
 		status = busp_mark_sync(&journal->mark, &why);
 	}
-	if (status == BUS_OK && journal->store.wal_pages >= BUSP_WAL_PAGES) {
+	if (status == BUS_OK && journal->store.wal_pages >= journal->store.wal_pages_max) {
 		status = busp_store_checkpoint(&journal->store, false, &why);
 		/* no space: the WAL goes on growing */
 		status = status == BUS_E_RETRY ? BUS_OK : status;

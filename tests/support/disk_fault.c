@@ -23,6 +23,7 @@ disk_fails(disk_op op, int fd)
 ssize_t
 pwrite(int fd, const void *data, size_t len, off_t at)
 {
+	disk_fault.end = at + (off_t)len;
 	return disk_fails(DISK_WRITE, fd) ? -1 : syscall(SYS_pwrite64, fd, data, len, at);
 }
 

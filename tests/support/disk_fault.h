@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum disk_op { DISK_WRITE, DISK_SYNC, DISK_CUT } disk_op;
 
@@ -16,6 +17,7 @@ typedef struct disk_faults {
 	/* Called before each; not 0: the errno it fails with, and it does not happen. */
 	int (*before)(void *ctx, disk_op op, int fd);
 	void *ctx;
+	int64_t end;  /* for before(): where the write would end */
 	bool no_sync; /* syncs do nothing: for tests that lose no power */
 } disk_faults;
 

@@ -604,6 +604,44 @@ test_each_slot(void)
 	}
 }
 
+/* It is as if it had never been written. */
+static void
+lose_slot(size_t slot)
+{
+	BUS_BUF_AUTO mark = { 0 };
+	kit_file_read(work, MARK, &mark);
+	CU_ASSERT_EQUAL_FATAL(mark.len, 1024);
+	mark.data[slot * 512 + 9] ^= 1;
+	kit_file_write(work, MARK, bus_buf_view(&mark));
+}
+
+/* No number of a life comes again, whether anything was committed in it or not, whichever
+ * slot of the mark is lost, or all of it. */
+static void
+test_boots(void)
+{
+	kit_copy(closed, work);
+	busp_journal *journal = kit_open(work, bus_clock_system());
+	uint32_t last = busp_journal_boot(journal);
+	for (size_t life = 0; life < 12; life++) {
+		bus_str name = BUS_STR("small");
+		busp_log *log = busp_journal_log(busp_journal_topic(journal, name), 0);
+		CU_ASSERT_TRUE(life % 3 != 0 ||
+			       kit_write(journal, log, life, 1, 10) == BUS_OK);
+		busp_journal_close(journal);
+		if (life == 11) {
+			kit_file_remove(work, MARK);
+		} else if (life > 3) {
+			lose_slot(life / 2 % 2);
+		}
+		journal = kit_open(work, bus_clock_system());
+		CU_ASSERT_TRUE(busp_journal_boot(journal) > last);
+		CU_ASSERT_EQUAL(busp_journal_boot(journal) == last + 1, life < 11);
+		last = busp_journal_boot(journal);
+	}
+	busp_journal_close(journal);
+}
+
 /* Pages that nothing is read from are for a check. */
 static void
 test_structure(void)
@@ -624,6 +662,7 @@ static const bus_case cases[] = {
 	{ "a flipped bit is found before recovery, too", test_flips_before_recovery },
 	{ "every bit of a head counts", test_flips_in_heads },
 	{ "each slot of the mark counts", test_each_slot },
+	{ "no life has the number of another", test_boots },
 	{ "the structure is checked, too", test_structure },
 	{ "a flipped bit of the mark never makes it lie", test_flips_in_mark },
 	{ "a lost sector, a page of another place are found", test_sectors },

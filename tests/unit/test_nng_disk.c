@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/disk_fault.h"
 #include "tests/support/journal_kit.h"
@@ -16,13 +17,15 @@
 #define STORE "broker.db"
 #define WAL "broker.db-wal"
 
-static char *work; /* copies of a store */
+static char *work;   /* copies of a store */
+static char *killed; /* copies of a copy */
 
 static int
 setup(void)
 {
 	disk_fault.no_sync = true;
 	work = kit_directory();
+	killed = kit_directory();
 	return 0;
 }
 
@@ -30,6 +33,7 @@ static int
 teardown(void)
 {
 	kit_remove_take(work);
+	kit_remove_take(killed);
 	return 0;
 }
 
@@ -55,21 +59,31 @@ fail_at(void *ctx, disk_op op, int fd)
 	return fault->seen >= fault->at && fault->seen <= fault->until ? fault->code : 0;
 }
 
+typedef struct limited {
+	char path[512];
+	size_t refused;
+} limited;
+
 /* EDQUOT for one file. */
 static int
 quota_on_file(void *ctx, disk_op op, int fd)
 {
+	limited *quota = ctx;
 	struct stat wanted;
 	struct stat is;
-	return op == DISK_WRITE && stat(ctx, &wanted) == 0 && fstat(fd, &is) == 0 &&
-			       wanted.st_ino == is.st_ino ?
-		       EDQUOT :
-		       0;
+	if (op != DISK_WRITE || stat(quota->path, &wanted) != 0 || fstat(fd, &is) != 0 ||
+	    wanted.st_ino != is.st_ino) {
+		return 0;
+	}
+	quota->refused++;
+	return EDQUOT;
 }
 
 #define COMMITS 12
 /* Of 2 MB each: more than the WAL takes before it goes into the store. */
 #define CHECKPOINT_COMMITS 42
+#define CHECKPOINT_RECORDS 20
+#define CHECKPOINT_BYTES 100000
 
 /* Appends until one is refused; then again. How many were acknowledged; *ret_fatal: it
  * ended so. Whatever the disk does, refused ones are not there. */
@@ -200,17 +214,20 @@ test_failure_after_full(void)
 	char *directory = kit_directory();
 	busp_journal *journal = kit_open(directory, bus_clock_system());
 	busp_log *log = kit_topic(journal, "t", 1)->logs;
-	char path[512];
-	snprintf(path, sizeof(path), "%s/%s", directory, STORE);
-	disk_fault.ctx = path;
+	limited quota = { 0 };
+	snprintf(quota.path, sizeof(quota.path), "%s/%s", directory, STORE);
+	disk_fault.ctx = &quota;
 	disk_fault.before = quota_on_file;
 	bus_status status = BUS_OK;
 	for (uint64_t i = 0; i < CHECKPOINT_COMMITS && status == BUS_OK; i++) {
-		status = kit_write(journal, log, i * 500, 500, 4000);
+		status = kit_write(journal, log, i * CHECKPOINT_RECORDS,
+				   CHECKPOINT_RECORDS, CHECKPOINT_BYTES);
 	}
 	/* the WAL grew instead */
 	CU_ASSERT_EQUAL(status, BUS_OK);
 	CU_ASSERT_TRUE(kit_file_size(directory, WAL) > CHECKPOINT_COMMITS * 2000000);
+	/* and not every commit from then on tries in vain */
+	CU_ASSERT_EQUAL(quota.refused, 1);
 	failing fault = { .at = 1, .until = 1, .code = EIO, .writes = true };
 	disk_fault.ctx = &fault;
 	disk_fault.before = fail_at;
@@ -237,7 +254,8 @@ test_failure_in_checkpoint(void)
 		disk_fault.before = round == 0 ? NULL : fail_at;
 		while (status == BUS_OK && done < CHECKPOINT_COMMITS) {
 			fault.seen = 0;
-			status = kit_write(journal, log, done * 500, 500, 4000);
+			status = kit_write(journal, log, done * CHECKPOINT_RECORDS,
+					   CHECKPOINT_RECORDS, CHECKPOINT_BYTES);
 			done += status == BUS_OK;
 		}
 		disk_fault.before = NULL;
@@ -249,7 +267,7 @@ test_failure_in_checkpoint(void)
 		journal = kit_open(directory, bus_clock_system());
 		log = busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
 		CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, (size_t)log->end));
-		CU_ASSERT_TRUE(log->end >= (int64_t)done * 500);
+		CU_ASSERT_TRUE(log->end >= (int64_t)done * CHECKPOINT_RECORDS);
 		busp_journal_close(journal);
 		kit_remove_take(directory);
 	}
@@ -411,6 +429,190 @@ test_full_disk(void)
 	kit_remove_take(directory);
 }
 
+/* ---- a disk that is full when the journal is opened ---- */
+
+#define KEPT 40 /* records of the life that a kill ends */
+
+typedef struct filled {
+	size_t fail_at; /* the operation that fails although it needs no space; 0: none */
+	int fail_code;
+	bool syncs; /* it is a sync */
+	size_t seen;
+	int64_t wal_written; /* from its start on */
+	bool wal_synced;     /* since */
+	uint32_t served;     /* the last number of a life before this one */
+	bool imaging;
+	bool busy;
+	size_t images;
+} filled;
+
+static bool
+is_wal(int fd)
+{
+	char link[32];
+	char path[512];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(link, path, sizeof(path) - 1);
+	path[len > 0 ? len : 0] = '\0';
+	return strstr(path, WAL) != NULL;
+}
+
+/* A kill before this operation: whoever opens what is left has it all, and another number. */
+static void
+kill_while_opening(filled *disk)
+{
+	disk->busy = true;
+	kit_copy(work, killed);
+	busp_journal *journal = kit_open(killed, bus_clock_system());
+	busp_log *log = busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
+	CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, KEPT));
+	CU_ASSERT_TRUE(busp_journal_boot(journal) > disk->served);
+	busp_journal_close(journal);
+	disk->images++;
+	disk->busy = false;
+}
+
+/* No file grows; what has its place can be written. */
+static int
+no_growth(void *ctx, disk_op op, int fd)
+{
+	filled *disk = ctx;
+	struct stat info;
+	int64_t end = disk_fault.end;
+	if (disk->imaging && !disk->busy) {
+		kill_while_opening(disk);
+	}
+	bool grows = op == DISK_WRITE && (fstat(fd, &info) != 0 || end > info.st_size);
+	if (grows) {
+		return ENOSPC;
+	}
+	disk->seen += op != DISK_CUT && (op == DISK_SYNC) == disk->syncs;
+	if (disk->seen == disk->fail_at && disk->fail_at > 0) {
+		return disk->fail_code;
+	}
+	if (!disk->busy && is_wal(fd)) {
+		disk->wal_written = op == DISK_WRITE ? end : disk->wal_written;
+		disk->wal_synced = op == DISK_SYNC;
+	}
+	return 0;
+}
+
+/* Lets a life with records end by a kill; `work` is what it left. */
+static void
+leave_killed(void)
+{
+	char *directory = kit_directory();
+	busp_journal *journal = kit_open(directory, bus_clock_system());
+	busp_log *log = kit_topic(journal, "t", 1)->logs;
+	for (uint64_t i = 0; i < KEPT; i++) {
+		busp_journal_begin(journal);
+		(void)kit_append(journal, log, i, 1, 3000);
+		busp_journal_producer_done(journal, 1, i + 1, BUS_STR("said"));
+		bus_error err = BUS_ERROR_INIT;
+		CU_ASSERT_EQUAL(busp_journal_commit(journal, &err), BUS_OK);
+		kit_made_free();
+	}
+	kit_copy(directory, work);
+	busp_journal_close(journal);
+	kit_remove_take(directory);
+}
+
+static busp_journal *
+open_full(filled *disk, busp_log **ret_log)
+{
+	disk_fault.ctx = disk;
+	disk_fault.before = no_growth;
+	busp_journal *journal = kit_open(work, bus_clock_system());
+	*ret_log = busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
+	return journal;
+}
+
+static void
+test_open_full(void)
+{
+	filled disk = { .served = 1, .imaging = true };
+	busp_log *log;
+	bus_str answer;
+	leave_killed();
+	int64_t wal = kit_file_size(work, WAL);
+	/* twice: a life without a commit has its number, too */
+	for (uint32_t boot = 2; boot < 5; boot++) {
+		busp_journal *journal = open_full(&disk, &log);
+		disk.imaging = false;
+		CU_ASSERT_EQUAL(busp_journal_boot(journal), boot);
+		/* all of the WAL is on the disk for certain before anything is served */
+		CU_ASSERT_EQUAL(disk.wal_written, wal);
+		CU_ASSERT_TRUE(disk.wal_synced);
+		CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, KEPT));
+		for (int i = 0; i < 3; i++) {
+			CU_ASSERT_EQUAL(kit_write(journal, log, KEPT, 1, 3000),
+					BUS_E_RETRY);
+			CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, KEPT));
+		}
+		CU_ASSERT_EQUAL(busp_journal_producer(journal, 1, KEPT, &answer),
+				BUSP_PRODUCER_KNOWN);
+		CU_ASSERT_EQUAL(busp_journal_producer(journal, 1, KEPT + 1, &answer),
+				BUSP_PRODUCER_NEXT);
+		busp_journal_close(journal);
+		disk = (filled){ .served = boot, .imaging = true };
+	}
+	/* it passes while the journal is open */
+	busp_journal *journal = open_full(&disk, &log);
+	CU_ASSERT_TRUE(disk.images > 4);
+	disk_fault.before = NULL;
+	CU_ASSERT_EQUAL(kit_write(journal, log, KEPT, 2, 3000), BUS_OK);
+	CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, KEPT + 2));
+	busp_journal_close(journal);
+	journal = kit_open(work, bus_clock_system());
+	log = busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
+	CU_ASSERT_EQUAL(busp_journal_boot(journal), 6);
+	CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, KEPT + 2));
+	busp_journal_close(journal);
+}
+
+/* On a full disk, each write or sync of the opening fails in turn: it does not open, and
+ * loses nothing. */
+static void
+sweep_opening(int code, bool syncs, bus_status wanted)
+{
+	size_t refused = 0;
+	leave_killed();
+	for (size_t at = 1;; at++) {
+		filled disk = { .fail_at = at, .fail_code = code, .syncs = syncs };
+		busp_journal *journal = NULL;
+		bus_error err = BUS_ERROR_INIT;
+		disk_fault.ctx = &disk;
+		disk_fault.before = no_growth;
+		bus_status status =
+			busp_journal_open(work, bus_clock_system(), &journal, &err);
+		bool failed = disk.seen >= at;
+		busp_journal_close(journal);
+		disk_fault.before = NULL;
+		CU_ASSERT_TRUE(status == BUS_OK || (failed && status == wanted));
+		refused += status != BUS_OK;
+		journal = kit_open(work, bus_clock_system());
+		busp_log *log =
+			busp_journal_log(busp_journal_topic(journal, BUS_STR("t")), 0);
+		CU_ASSERT_TRUE(kit_log_holds(journal, log, 0, KEPT));
+		busp_journal_close(journal);
+		leave_killed();
+		if (!failed) {
+			break;
+		}
+	}
+	printf(" errno %d: %zu refused ", code, refused);
+	CU_ASSERT_TRUE(refused > 2);
+}
+
+static void
+test_failure_while_opening(void)
+{
+	sweep_opening(EIO, false, BUS_E_FATAL);
+	sweep_opening(EIO, true, BUS_E_FATAL);
+	/* copying on write: even what has its place needs space */
+	sweep_opening(ENOSPC, false, BUS_E_RETRY);
+}
+
 static const bus_case cases[] = {
 	{ "no space at any write: nothing happened, and it passes",
 	  test_full_at_every_write },
@@ -421,6 +623,9 @@ static const bus_case cases[] = {
 	{ "a kill at any write leaves what was committed", test_kill_at_every_write },
 	{ "a limit on files is no space", test_file_limit },
 	{ "a full disk is no space, and passes", test_full_disk },
+	{ "on a full disk it opens, is read and takes nothing", test_open_full },
+	{ "a failure while it opens on a full disk loses nothing",
+	  test_failure_while_opening },
 	{ 0 },
 };
 
