@@ -89,6 +89,7 @@ typedef struct bus_stream {
 	int64_t next_offset; /* everything before is done, nothing from here on is */
 	int64_t outbox_seq;  /* last number given to an outbox row of this stream */
 	bus_digest head;     /* hash of its newest ledger row; zeros before the first */
+	int32_t idle_assignments; /* since its last progress, this one counted */
 } bus_stream;
 
 /**
@@ -143,6 +144,46 @@ typedef struct bus_dead_letter {
 	bus_str detail; /* locations, rule, what to do */
 } bus_dead_letter;
 
+typedef enum bus_letter_state {
+	BUS_LETTER_OPEN,
+	BUS_LETTER_REDRIVEN, /* folded after all */
+	BUS_LETTER_DISCARDED,
+} bus_letter_state;
+
+/* What became of a dead letter that is in the table already. */
+typedef struct bus_letter_change {
+	int32_t stream;
+	int64_t offset;
+	bus_letter_state state;
+	bus_cause cause; /* NONE: as it was */
+	bus_str detail;  /* absent: as it was */
+	bool failed;     /* one more redrive without success */
+	bool folded;     /* then the fold's verdict */
+	bus_verdict verdict;
+	bus_str verdict_reason;
+	bus_str who, why;
+	int64_t act_offset; /* the event that did it, of the same stream */
+	bus_str edited;     /* JSON instead of its data; absent: as it was */
+} bus_letter_change;
+
+typedef enum bus_hold_state {
+	BUS_HOLD_RETRYING, /* its next attempt has a timer */
+	BUS_HOLD_DRAINING, /* its head works again */
+	BUS_HOLD_HELD,     /* the budget is spent */
+	BUS_HOLD_FREE,     /* no row */
+} bus_hold_state;
+
+/* A key whose events wait behind its head. */
+typedef struct bus_held_key {
+	int32_t stream;
+	bus_str tenant, subject; /* subject never absent */
+	int64_t head;            /* offset */
+	int32_t attempts;        /* of the head */
+	bus_hold_state state;
+	bus_str error;    /* absent: as it was */
+	int64_t delay_ms; /* until the next attempt; BUS_INT_NULL: none */
+} bus_held_key;
+
 typedef enum bus_outbox_kind { BUS_OUTBOX_FOLLOW_UP, BUS_OUTBOX_REROUTE } bus_outbox_kind;
 
 typedef struct bus_outbox_row {
@@ -159,6 +200,35 @@ typedef struct bus_unit_write {
 	size_t count;
 } bus_unit_write;
 
+/* Delays are bounded, so that every due time is one that PostgreSQL can hold: 100 years. */
+#define BUS_TIMER_DELAY_MS_MAX INT64_C(3155760000000)
+
+/* A timer of the cause's key is set (again) or cancelled; one per key and name in a unit. */
+typedef struct bus_timer_write {
+	int32_t stream;
+	bus_str name;
+	bool cancelled;
+	int64_t delay_ms; /* 0 to BUS_TIMER_DELAY_MS_MAX */
+	const bus_event *cause;
+} bus_timer_write;
+
+/* An incident about the cause's key is opened (or counted) or closed; one per key and kind in
+ * a unit. */
+typedef struct bus_incident_write {
+	int32_t stream;
+	int64_t offset; /* of the cause */
+	const char *kind;
+	bool closed;
+	bus_str text; /* detail, or why it is closed */
+	const bus_event *cause;
+} bus_incident_write;
+
+/* Names one setting of a timer: setting it again makes another. */
+typedef struct bus_timer_id {
+	uint64_t xid; /* the transaction that set it */
+	int64_t number;
+} bus_timer_id;
+
 typedef struct bus_unit {
 	const bus_unit_position *positions;
 	size_t position_count;
@@ -170,6 +240,16 @@ typedef struct bus_unit {
 	size_t write_count;
 	const bus_outbox_row *outbox;
 	size_t outbox_count;
+	const bus_letter_change *letter_changes;
+	size_t letter_change_count;
+	const bus_held_key *held_keys;
+	size_t held_key_count;
+	const bus_timer_write *timers;
+	size_t timer_count;
+	const bus_incident_write *incidents;
+	size_t incident_count;
+	const bus_timer_id *fired; /* of the clock: they go, or the unit fails with it */
+	size_t fired_count;
 } bus_unit;
 
 /**
@@ -231,6 +311,61 @@ BUS_MUST_CHECK bus_status bus_store_load(bus_store *store, const bus_row_type *t
 					 const void *const *keys, size_t count,
 					 bus_arena *arena, void **ret_rows,
 					 size_t *ret_count, bus_error *err);
+
+/* ---- keys in quarantine; for the owner of the epoch, with no unit in flight ---- */
+
+/* May the failure of a unit be the fault of one of its events, and pass? Deadlock,
+ * serialisation, time-outs, memory; not what befalls server, connection or fence. */
+bool bus_store_may_pass(const bus_error *err);
+
+/* All held keys of these streams; texts in the arena. */
+BUS_MUST_CHECK bus_status bus_store_held_keys(bus_store *store, const int32_t *streams,
+					      size_t count, bus_arena *arena,
+					      bus_held_key **ret_keys, size_t *ret_count,
+					      bus_error *err);
+
+/* A dead letter as it is stored; all in the arena. */
+typedef struct bus_letter {
+	int64_t offset;
+	bus_cause cause;
+	bus_letter_state state;
+	int64_t redrives; /* without success */
+	bus_str tenant, subject;
+	bus_record record;
+	int64_t record_time_us; /* BUS_TIME_NONE: not known */
+	bus_str edited;
+} bus_letter;
+
+/* One dead letter; *ret_letter is NULL if there is none. */
+BUS_MUST_CHECK bus_status bus_store_letter(bus_store *store, int32_t stream,
+					   int64_t offset, bus_arena *arena,
+					   bus_letter **ret_letter, bus_error *err);
+
+/* The first of those that wait for a key, its head included, in order: at most count_max, and
+ * beyond the first no more than bytes_max. */
+BUS_MUST_CHECK bus_status bus_store_letters(bus_store *store, const bus_held_key *key,
+					    size_t count_max, size_t bytes_max,
+					    bus_arena *arena, bus_letter **ret_letters,
+					    size_t *ret_count, bus_error *err);
+
+/**
+ * bus_store_attempt_head - count a try of a key's head before it is made
+ * bus_store_attempt_event - the same of the event at the stream's position
+ *
+ * Committed by itself: whoever does not live to tell has used up a try all the same.
+ *
+ * @stream: as stored
+ * @ret_attempts: this one counted
+ * Errors: BUS_E_ABORT with BUS_SQLSTATE_FENCED: another one owns the stream; those of a read.
+ */
+BUS_MUST_CHECK bus_status bus_store_attempt_head(bus_store *store,
+						 const bus_stream *stream,
+						 const bus_held_key *key,
+						 int32_t *ret_attempts, bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_attempt_event(bus_store *store,
+						  const bus_stream *stream,
+						  int64_t offset, int32_t *ret_attempts,
+						  bus_error *err);
 
 /* ---- incidents ---- */
 

@@ -13,6 +13,8 @@
 /* Changed rows of a batch are found through this many chains. */
 #define WORK_BUCKETS 4096u
 #define KEY_BUCKETS 4096u
+/* As in the schema of timer.fired; the longest made so far is "deadline/" and a sagastep. */
+#define TIMER_NAME_MAX 512u
 
 /* A row changed in this batch; the newest version only. */
 typedef struct work {
@@ -237,6 +239,81 @@ bus_fold_reject(bus_fold *fold, const char *reason, ...)
 	return BUS_REJECTED;
 }
 
+/* One more in an array of the arena. It is short: most causes have none, some one. */
+static void *
+append(bus_arena *arena, const void *rows, size_t count, size_t row_bytes)
+{
+	char *grown = bus_arena_alloc(arena, (count + 1) * row_bytes);
+	if (count > 0) {
+		memcpy(grown, rows, count * row_bytes);
+	}
+	return grown;
+}
+
+static void
+add_timer(bus_fold *fold, bus_str name, bool cancelled, int64_t delay_ms)
+{
+	bus_fold_item *item = fold->item;
+	bus_arena *arena = fold->folder->arena;
+	if (name.len == 0 || name.len > TIMER_NAME_MAX) {
+		fprintf(stderr, "busline: worker %s names a timer with %zu bytes\n",
+			fold->folder->worker->name, name.len);
+		abort();
+	}
+	if (delay_ms < 0) {
+		delay_ms = 0;
+	} else if (delay_ms > BUS_TIMER_DELAY_MS_MAX) {
+		delay_ms = BUS_TIMER_DELAY_MS_MAX;
+	}
+	item->timers =
+		append(arena, item->timers, item->timer_count, sizeof(*item->timers));
+	item->timers[item->timer_count++] = (bus_timer_write){
+		.name = bus_arena_str(arena, name),
+		.cancelled = cancelled,
+		.delay_ms = delay_ms,
+		.cause = item->event,
+	};
+}
+
+void
+bus_fold_timer_set(bus_fold *fold, bus_str name, int64_t delay_ms)
+{
+	add_timer(fold, name, false, delay_ms);
+}
+
+void
+bus_fold_timer_cancel(bus_fold *fold, bus_str name)
+{
+	add_timer(fold, name, true, 0);
+}
+
+static void
+add_incident(bus_fold *fold, const char *kind, bool closed, bus_str text)
+{
+	bus_fold_item *item = fold->item;
+	bus_arena *arena = fold->folder->arena;
+	item->incidents = append(arena, item->incidents, item->incident_count,
+				 sizeof(*item->incidents));
+	item->incidents[item->incident_count++] = (bus_incident_write){
+		.kind = kind,
+		.closed = closed,
+		.text = bus_arena_str(arena, text),
+		.cause = item->event,
+	};
+}
+
+void
+bus_fold_incident_open(bus_fold *fold, const char *kind, bus_str detail)
+{
+	add_incident(fold, kind, false, detail);
+}
+
+void
+bus_fold_incident_close(bus_fold *fold, const char *kind, bus_str reason)
+{
+	add_incident(fold, kind, true, reason);
+}
+
 static bus_str
 json_text(json_t *data, bus_arena *arena)
 {
@@ -248,6 +325,13 @@ json_text(json_t *data, bus_arena *arena)
 	bus_str copy = bus_arena_str(arena, bus_str_from(text));
 	free(text);
 	return copy;
+}
+
+/* An empty text says that there is none. */
+static bus_str
+some(bus_str text)
+{
+	return text.len > 0 ? text : BUS_STR_NULL;
 }
 
 void
@@ -280,17 +364,19 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 					 cause->id,
 		.causationid = cause->id,
 		.traceparent = cause->traceparent,
+		.sagaid = cause->sagaid,
+		.sagastep = cause->sagastep,
 		.data = json_text(follow_up->data, arena),
 	};
 	json_decref(follow_up->data);
-
-	/* the array of a cause is short: most have none, some one */
-	bus_outbox_row *rows =
-		bus_arena_alloc(arena, (item->follow_up_count + 1) * sizeof(*rows));
-	if (item->follow_up_count > 0) {
-		memcpy(rows, item->follow_ups, item->follow_up_count * sizeof(*rows));
+	if (follow_up->sagaid.data != NULL) {
+		event.sagaid = some(follow_up->sagaid);
+		event.sagastep = some(follow_up->sagastep);
 	}
-	bus_outbox_row *row = &rows[item->follow_up_count];
+
+	item->follow_ups = append(arena, item->follow_ups, item->follow_up_count,
+				  sizeof(*item->follow_ups));
+	bus_outbox_row *row = &item->follow_ups[item->follow_up_count++];
 	row->kind = BUS_OUTBOX_FOLLOW_UP;
 	row->topic = bus_str_from(follow_up->topic != NULL ? follow_up->topic :
 							     folder->worker->topic);
@@ -301,8 +387,6 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 			folder->worker->name, err.text);
 		abort();
 	}
-	item->follow_ups = rows;
-	item->follow_up_count++;
 }
 
 /* ---- the run ---- */
@@ -322,6 +406,19 @@ apply(bus_folder *folder, const staged *put)
 	folder->work_counts[table_of(folder, put->type)]++;
 }
 
+/* What an event's fold has promised so far is void: it did not run yet, or not to its end. */
+static void
+nothing_promised(bus_fold_item *item)
+{
+	item->follow_ups = NULL;
+	item->follow_up_count = 0;
+	item->timers = NULL;
+	item->timer_count = 0;
+	item->incidents = NULL;
+	item->incident_count = 0;
+	item->answered = false;
+}
+
 /* False if it has to wait for rows. */
 static bool
 fold_one(bus_folder *folder, bus_fold_item *item)
@@ -335,15 +432,13 @@ fold_one(bus_folder *folder, bus_fold_item *item)
 	}
 	bus_fold fold = { .folder = folder, .item = item };
 	fold.puts_tail = &fold.puts;
-	item->follow_ups = NULL;
-	item->follow_up_count = 0;
+	nothing_promised(item);
 	bus_verdict verdict =
 		fn == NULL ? bus_fold_ignore(&fold, "worker %s has no use for this type",
 					     folder->worker->name) :
 			     fn(&fold, item->event, item->data);
 	if (fold.waits) {
-		item->follow_ups = NULL;
-		item->follow_up_count = 0;
+		nothing_promised(item);
 		return false;
 	}
 	item->verdict = verdict;

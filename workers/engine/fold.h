@@ -34,6 +34,11 @@ typedef struct bus_fold_item {
 	bus_outbox_row
 		*follow_ups; /* topic and record set; stream and seq are the caller's */
 	size_t follow_up_count;
+	bus_timer_write *timers; /* as called; the stream is the caller's */
+	size_t timer_count;
+	bus_incident_write *incidents; /* likewise, and the offset */
+	size_t incident_count;
+	bool answered; /* a fact with the event's sagaid was promised */
 	/* the folder's own */
 	struct bus_fold_item *next;
 } bus_fold_item;
