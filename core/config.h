@@ -54,6 +54,13 @@
 	  "State rows a worker keeps in memory")                                              \
 	X(WORKER_SESSION_MS, "worker.session-ms", BUS_CONFIG_INT, "6000", 0,                  \
 	  "A worker silent for this long loses its partitions to another")                    \
+	X(WORKER_ATTEMPTS, "worker.attempts", BUS_CONFIG_INT, "5", 0,                         \
+	  "Tries of an event that fails for a reason that may pass, before its key waits "    \
+	  "for a person")                                                                     \
+	X(WORKER_RETRY_BASE_MS, "worker.retry-base-ms", BUS_CONFIG_INT, "200", 0,             \
+	  "Longest wait before the second try; it doubles with each one")                     \
+	X(WORKER_RETRY_CAP_MS, "worker.retry-cap-ms", BUS_CONFIG_INT, "30000", 0,             \
+	  "Longest wait before any try")                                                      \
 	X(RELAY_BATCH_EVENTS, "relay.batch-events", BUS_CONFIG_INT, "5000", 0,                \
 	  "Most outbox rows of one batch; at most two are published before they are marked")  \
 	X(RELAY_POLL_MS, "relay.poll-ms", BUS_CONFIG_INT, "500", 0,                           \

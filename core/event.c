@@ -440,6 +440,12 @@ static const struct {
 	[BUS_CAUSE_CONSTRAINT] = { "constraint",
 				   "PostgreSQL refuses the row that the event leads to; the error names the "
 				   "constraint." },
+	[BUS_CAUSE_TRANSIENT] = { "transient",
+				  "It failed for a reason that may pass, or ended its worker; its key is held "
+				  "and tried again until the budget is spent, then `busline dlq redrive`." },
+	[BUS_CAUSE_HELD] = { "held",
+			     "An earlier event of its key failed; it waits behind that one and is folded "
+			     "after it, in order." },
 };
 
 const char *

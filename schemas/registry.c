@@ -31,6 +31,8 @@ static const bus_family families[] = {
 };
 
 static const bus_family common_families[] = {
+	{ "dlq", NULL,
+	  "What operators do with dead letters, on the topic of the worker that has them." },
 	{ "timer", NULL,
 	  "Timers that are due, on the topic of the worker that set them." },
 	{ NULL, NULL, NULL },

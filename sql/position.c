@@ -17,6 +17,7 @@ stream_of(const PGresult *rows, int row, bus_stream *ret_stream)
 	ret_stream->next_offset = busp_cell_int8(rows, row, 3);
 	ret_stream->outbox_seq = busp_cell_int8(rows, row, 4);
 	memcpy(ret_stream->head.bytes, PQgetvalue(rows, row, 5), BUS_DIGEST_BYTES);
+	ret_stream->idle_assignments = busp_cell_int4(rows, row, 6);
 }
 
 /* Partitions and streams are few: a search of all rows for each. */

@@ -252,4 +252,12 @@ void busp_unit_ledger(busp_params *params, const bus_unit *unit, bus_arena *aren
 void busp_unit_dead_letters(busp_params *params, const bus_unit *unit, bus_arena *arena);
 void busp_unit_outbox(busp_params *params, const bus_unit *unit, bus_arena *arena);
 
+/* ---- quarantine.c ---- */
+
+/* Prepares and sends what a unit changes in dead letters and held keys. */
+BUS_MUST_CHECK bus_status busp_quarantine_prepare(bus_store *store, busp_segment *segment,
+						  const bus_unit *unit, bus_error *err);
+BUS_MUST_CHECK bus_status busp_quarantine_send(bus_store *store, busp_segment *segment,
+					       const bus_unit *unit, bus_error *err);
+
 #endif

@@ -24,6 +24,9 @@ unit_prepare(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_
 			status = busp_segment_prepare(store, segment, seldom[i], err);
 		}
 	}
+	if (status == BUS_OK) {
+		status = busp_quarantine_prepare(store, segment, unit, err);
+	}
 	for (size_t i = 0; status == BUS_OK && i < unit->write_count; i++) {
 		char query[BUSP_QUERY_NAME_MAX];
 		snprintf(query, sizeof(query), "%s_store", unit->writes[i].type->name);
@@ -98,6 +101,9 @@ unit_send_ledger(bus_store *store, busp_segment *segment, const bus_unit *unit,
 		busp_params_clear(&store->params);
 		busp_unit_dead_letters(&store->params, unit, store->arena);
 		status = unit_send(store, segment, "dead_letter_insert", err);
+	}
+	if (status == BUS_OK) {
+		status = busp_quarantine_send(store, segment, unit, err);
 	}
 	if (status == BUS_OK) {
 		status = unit_crash_point(store, segment, BUS_CRASH_AFTER_LEDGER, err);

@@ -170,6 +170,7 @@ busp_unit_dead_letters(busp_params *params, const bus_unit *unit, bus_arena *are
 	bus_buf *keys = busp_param_array(params, BUSP_OID_BYTEA, count);
 	bus_buf *headers = busp_param_array(params, BUSP_OID_BYTEA, count);
 	bus_buf *values = busp_param_array(params, BUSP_OID_BYTEA, count);
+	bus_buf *times = busp_param_array(params, BUSP_OID_TIMESTAMPTZ, count);
 	for (size_t i = 0; i < count; i++) {
 		const bus_dead_letter *letter = &unit->dead_letters[i];
 		const bus_ledger_row *row = letter->row;
@@ -191,6 +192,9 @@ busp_unit_dead_letters(busp_params *params, const bus_unit *unit, bus_arena *are
 		busp_put_str(keys, row->record->key);
 		busp_put_str(headers, headers_of(row->record, arena));
 		busp_put_str(values, row->record->value);
+		busp_put_time(times, row->record_time_ms < 0 ?
+					     BUS_INT_NULL :
+					     row->record_time_ms * 1000);
 	}
 }
 

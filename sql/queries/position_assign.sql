@@ -7,6 +7,8 @@ WITH locked AS MATERIALIZED (
 	 ORDER BY stream FOR UPDATE
 )
 UPDATE busline.position p
-   SET epoch = p.epoch + 1, updated_at = now()
+   SET epoch = p.epoch + 1, idle_assignments = least(p.idle_assignments, 1000000) + 1,
+       updated_at = now()
   FROM locked WHERE p.stream = locked.stream
-RETURNING p.stream, p.partition, p.epoch, p.next_offset, p.outbox_seq, p.head
+RETURNING p.stream, p.partition, p.epoch, p.next_offset, p.outbox_seq, p.head,
+	  p.idle_assignments

@@ -575,7 +575,7 @@ test_causes(void)
 	static const char *const names[BUS_CAUSE_COUNT] = {
 		"none",      "too-large",    "undecodable",    "invalid-data",
 		"no-tenant", "unknown-type", "schema-invalid", "identity-conflict",
-		"rejected",  "constraint",
+		"rejected",  "constraint",   "transient",      "held",
 	};
 	for (int cause = 0; cause < BUS_CAUSE_COUNT; cause++) {
 		CU_ASSERT_STRING_EQUAL(bus_cause_name((bus_cause)cause), names[cause]);
