@@ -244,7 +244,10 @@ test_failure_in_checkpoint(void)
 {
 	for (int round = 0; round < 2; round++) {
 		char *directory = kit_directory();
-		busp_journal *journal = kit_open(directory, bus_clock_system());
+		/* stands still: it is not time that brings the mark's sync */
+		bus_clock_manual now;
+		bus_clock_manual_init(&now, 0);
+		busp_journal *journal = kit_open(directory, &now.clock);
 		busp_log *log = kit_topic(journal, "t", 1)->logs;
 		uint64_t done = 0;
 		bus_status status = BUS_OK;
@@ -260,7 +263,7 @@ test_failure_in_checkpoint(void)
 		}
 		disk_fault.before = NULL;
 		CU_ASSERT_EQUAL(status, round == 0 ? BUS_OK : BUS_E_FATAL);
-		CU_ASSERT_TRUE(round == 0 || done > 10);
+		CU_ASSERT_TRUE(round == 0 || done > 30);
 		/* the WAL was used again */
 		CU_ASSERT_TRUE(round == 1 || kit_file_size(directory, WAL) < 70 * 1000000);
 		busp_journal_close(journal);
