@@ -61,6 +61,7 @@ typedef struct bus_saga_definition {
 typedef struct bus_saga_finding {
 	char where[128]; /* JSON Pointer */
 	char what[512];  /* a sentence: rule and what to do */
+	bool warning;    /* it may be meant so */
 } bus_saga_finding;
 
 #define BUS_SAGA_FINDINGS_MAX 32
@@ -75,6 +76,8 @@ typedef struct bus_saga_report {
  *
  * @registry: borrowed, outlives the definition
  * @ret_definition: new
+ *
+ * The report may hold warnings also when the answer is BUS_OK.
  *
  * Errors: BUS_E_REJECT with findings in the report.
  */
