@@ -225,7 +225,7 @@ typedef struct bus_incident_write {
 
 /* Names one setting of a timer: setting it again makes another. */
 typedef struct bus_timer_id {
-	uint64_t xid; /* the transaction that set it */
+	int64_t xid; /* the transaction that set it */
 	int64_t number;
 } bus_timer_id;
 
@@ -366,6 +366,75 @@ BUS_MUST_CHECK bus_status bus_store_attempt_event(bus_store *store,
 						  const bus_stream *stream,
 						  int64_t offset, int32_t *ret_attempts,
 						  bus_error *err);
+
+/* ---- timers, for the clock ---- */
+
+/* PostgreSQL's clock in milliseconds, and from which transaction on the next look must begin:
+ * every timer set by an older one can be seen by a look that comes after this. */
+BUS_MUST_CHECK bus_status bus_store_clock_now(bus_store *store, int64_t *ret_wall_ms,
+					      int64_t *ret_xmin, bus_error *err);
+
+/* A timer as a look finds it. */
+typedef struct bus_timer_seen {
+	bus_timer_id id;
+	int64_t delay_ms;
+	int64_t due_ms; /* by PostgreSQL's clock */
+} bus_timer_seen;
+
+/**
+ * bus_store_timer_look - timers set by transactions from xmin on, in order of their ids
+ *
+ * @after: the last of the page before; zero for the first
+ */
+BUS_MUST_CHECK bus_status bus_store_timer_look(bus_store *store, int64_t xmin,
+					       bus_timer_id after, size_t rows_max,
+					       bus_arena *arena, bus_timer_seen **ret_seen,
+					       size_t *ret_count, bus_error *err);
+
+/* What the event of a timer is made of. */
+typedef struct bus_timer {
+	bus_timer_id id;
+	int64_t due_us;
+	int64_t cause_time_us;
+	bus_str topic, tenant, subject, name;
+	bus_str cause_source, cause_id;
+	bus_str correlationid, traceparent, actor;
+} bus_timer;
+
+/* Those of these timers that are still set, in no promised order; in the arena. */
+BUS_MUST_CHECK bus_status bus_store_timer_load(bus_store *store, const bus_timer_id *ids,
+					       size_t count, bus_arena *arena,
+					       bus_timer **ret_timers, size_t *ret_count,
+					       bus_error *err);
+
+/* The numbers of all timers there are, sorted. */
+BUS_MUST_CHECK bus_status bus_store_timer_numbers(bus_store *store, bus_arena *arena,
+						  int64_t **ret_numbers,
+						  size_t *ret_count, bus_error *err);
+
+/* A sign of life of the clock: one moment by two clocks. */
+typedef struct bus_clock_beat {
+	char boot_id[64]; /* of the machine; "": there was none yet */
+	int64_t boot_ms;  /* since it booted */
+	int64_t wall_ms;  /* by PostgreSQL's clock */
+	int64_t xmin;     /* timers of older transactions were known */
+} bus_clock_beat;
+
+BUS_MUST_CHECK bus_status bus_store_clock_last(bus_store *store, bus_clock_beat *ret_beat,
+					       bus_error *err);
+
+/**
+ * bus_store_clock_beat - a sign of life, and new due times after a step of PostgreSQL's clock
+ *
+ * @clock: the clock's own stream; its epoch is compared
+ *
+ * Errors: BUS_E_RETRY, among others when a worker holds one of the rows for long;
+ * BUS_E_ABORT with BUS_SQLSTATE_FENCED: another clock has taken over.
+ */
+BUS_MUST_CHECK bus_status bus_store_clock_beat(bus_store *store, const bus_stream *clock,
+					       const bus_clock_beat *beat,
+					       const bus_timer_seen *corrected,
+					       size_t count, bus_error *err);
 
 /* ---- incidents ---- */
 

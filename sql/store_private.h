@@ -255,6 +255,13 @@ void busp_unit_outbox(busp_params *params, const bus_unit *unit, bus_arena *aren
 /* ---- quarantine.c ---- */
 
 /* Prepares and sends what a unit changes in dead letters and held keys. */
+/* ---- timer.c: a unit's timers and incidents ---- */
+
+BUS_MUST_CHECK bus_status busp_timer_prepare(bus_store *store, busp_segment *segment,
+					     const bus_unit *unit, bus_error *err);
+BUS_MUST_CHECK bus_status busp_timer_send(bus_store *store, busp_segment *segment,
+					  const bus_unit *unit, bus_error *err);
+
 BUS_MUST_CHECK bus_status busp_quarantine_prepare(bus_store *store, busp_segment *segment,
 						  const bus_unit *unit, bus_error *err);
 BUS_MUST_CHECK bus_status busp_quarantine_send(bus_store *store, busp_segment *segment,

@@ -27,6 +27,9 @@ unit_prepare(bus_store *store, busp_segment *segment, const bus_unit *unit, bus_
 	if (status == BUS_OK) {
 		status = busp_quarantine_prepare(store, segment, unit, err);
 	}
+	if (status == BUS_OK) {
+		status = busp_timer_prepare(store, segment, unit, err);
+	}
 	for (size_t i = 0; status == BUS_OK && i < unit->write_count; i++) {
 		char query[BUSP_QUERY_NAME_MAX];
 		snprintf(query, sizeof(query), "%s_store", unit->writes[i].type->name);
@@ -189,6 +192,7 @@ bus_store_submit(bus_store *store, const bus_unit *unit, bus_error *err)
 		unit_send_begin,
 		unit_send_ledger,
 		unit_send_state,
+		busp_timer_send,
 		unit_send_outbox,
 	};
 	for (size_t i = 0; status == BUS_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
