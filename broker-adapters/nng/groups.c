@@ -19,6 +19,8 @@ typedef struct busp_member {
 	char client[BUSP_CLIENT_NAME_MAX + 1];
 	int64_t session_ms;
 	int64_t seen_ms;
+	uint64_t connection; /* it spoke on last */
+	int64_t gone_ms;     /* since when that one has ended; INT64_MAX: it has not */
 	bool holds;
 	uint64_t generation; /* of what it holds */
 	int32_t *partitions; /* its share, when shares were computed last */
@@ -310,7 +312,8 @@ busp_stranger(const busp_group_request *request)
 
 void
 busp_groups_ask(busp_groups *groups, const busp_group_request *request,
-		int32_t partitions, int64_t now_ms, busp_group_answer *ret_answer)
+		int32_t partitions, uint64_t connection, int64_t now_ms,
+		busp_group_answer *ret_answer)
 {
 	bool there;
 	busp_reading_group **place =
@@ -339,12 +342,39 @@ busp_groups_ask(busp_groups *groups, const busp_group_request *request,
 	busp_member *member = group->members[at];
 	member->session_ms = request->session_ms;
 	member->seen_ms = now_ms > member->seen_ms ? now_ms : member->seen_ms;
+	member->connection = connection;
+	member->gone_ms = INT64_MAX;
 	*ret_answer = request->state == BUSP_GROUP_JOINING ?
 			      busp_member_joining(group, member, partitions) :
 			      busp_member_holding(group, member, request->generation);
 }
 
 /* ---- time ---- */
+
+void
+busp_groups_gone(busp_groups *groups, uint64_t connection, int64_t now_ms)
+{
+	const busp_reading_group *group = groups->first;
+	for (; group != NULL; group = group->next) {
+		for (size_t i = 0; i < group->count; i++) {
+			busp_member *member = group->members[i];
+			if (member->connection == connection) {
+				member->gone_ms = now_ms;
+			}
+		}
+	}
+}
+
+/* The last moment at which it is not missed. */
+static int64_t
+busp_member_end_ms(const busp_member *member)
+{
+	int64_t end = member->seen_ms + member->session_ms;
+	if (member->gone_ms < end - BUSP_GROUP_GRACE_MS) {
+		end = member->gone_ms + BUSP_GROUP_GRACE_MS;
+	}
+	return end;
+}
 
 bool
 busp_groups_tick(busp_groups *groups, int64_t now_ms)
@@ -354,8 +384,7 @@ busp_groups_tick(busp_groups *groups, int64_t now_ms)
 	while (*place != NULL) {
 		busp_reading_group *group = *place;
 		for (size_t i = group->count; i > 0; i--) {
-			const busp_member *member = group->members[i - 1];
-			if (now_ms - member->seen_ms > member->session_ms) {
+			if (now_ms > busp_member_end_ms(group->members[i - 1])) {
 				busp_member_out(groups, group, i - 1);
 				changed = true;
 			}
@@ -375,8 +404,7 @@ busp_groups_due_ms(const busp_groups *groups)
 	const busp_reading_group *group = groups->first;
 	for (; group != NULL; group = group->next) {
 		for (size_t i = 0; i < group->count; i++) {
-			const busp_member *member = group->members[i];
-			int64_t end = member->seen_ms + member->session_ms + 1;
+			int64_t end = busp_member_end_ms(group->members[i]) + 1;
 			due = end < due ? end : due;
 		}
 	}

@@ -14,6 +14,9 @@
 
 #include "broker-adapters/nng/wire.h"
 
+/* A member whose connection has ended is out, unless it speaks on another one within this.
+ * A client of ours that only lost its connection is back in less than half of it. */
+#define BUSP_GROUP_GRACE_MS 1000
 /* Members of all groups together; one more waits until there is room. Far above what one
  * machine runs, and little memory. */
 #define BUSP_GROUP_MEMBERS_MAX 4096
@@ -27,6 +30,7 @@ void busp_groups_destroy(busp_groups *groups);
  * busp_groups_ask - a member says how it is, and is told what to do
  *
  * @partitions: of the topic
+ * @connection: a number that tells apart where requests come from
  * @ret_answer: BUSP_GROUP_GO_ON when there is nothing new: the server keeps such a request
  *	until busp_groups_ask would say something else, or its wait ends. `partitions`
  *	inside is borrowed until the next call.
@@ -35,9 +39,12 @@ void busp_groups_destroy(busp_groups *groups);
  * time at which it came. The request's session_ms is at most BUSP_SESSION_MS_MAX.
  */
 void busp_groups_ask(busp_groups *groups, const busp_group_request *request,
-		     int32_t partitions, int64_t now_ms, busp_group_answer *ret_answer);
+		     int32_t partitions, uint64_t connection, int64_t now_ms,
+		     busp_group_answer *ret_answer);
 
-/* Takes out who was silent for longer than its session. True if anybody's answer may be
+/* The connection has ended: whoever spoke last on it has a grace to come back. */
+void busp_groups_gone(busp_groups *groups, uint64_t connection, int64_t now_ms);
+/* Takes out who was silent for longer than its session, or its grace. True if anybody's answer may be
  * another now. Requests that the server keeps are no signs of life: the client sends a new
  * one at least every third of its session. */
 bool busp_groups_tick(busp_groups *groups, int64_t now_ms);

@@ -5,7 +5,8 @@
  * One GROUP request is always under way: it joins, it is the sign of life, and its answer
  * says what to do. The broker keeps it for up to a third of the session; when it is
  * answered, the thread of nng that brings the answer sends the next one, so that the broker
- * hears of a member whose owner is busy in the database. An owner that has not polled for
+ * hears of a member whose owner is busy in the database. When the connection was lost, nng
+ * sends the request again on the next one, within the broker's grace. An owner that has not polled for
  * minutes is not busy but stuck: then nothing more is sent and its share goes to others.
  *
  * What the broker said becomes an event for the next poll. Between REVOKED and stop the
@@ -19,6 +20,9 @@
 #define BUSP_OWNER_SILENT_MS 300000
 /* Before a beat that the broker could not answer is tried again. */
 #define BUSP_BEAT_AGAIN_MS 200
+/* Between beats of one that was asked to give up: the broker has no reason to keep them.
+ * Shorter than its grace for who lost the connection in between. */
+#define BUSP_BEAT_DRAINING_MS 300
 /* Leaving is told if there is somebody to tell, and not waited for longer. */
 #define BUSP_LEAVE_MS 3000
 /* Notes under way; one more is left out. */
@@ -152,7 +156,9 @@ busp_member_told(busp_nng *self, const busp_group_answer *answer, int64_t took_m
 		at_once = busp_member_unassigned(m, answer->verdict == BUSP_GROUP_LOST);
 	}
 	if (!at_once) {
-		busp_beat_later(self, self->session_ms / 3);
+		busp_beat_later(self, self->session_ms / 3 < BUSP_BEAT_DRAINING_MS ?
+					      self->session_ms / 3 :
+					      BUSP_BEAT_DRAINING_MS);
 	} else if (answer->verdict == BUSP_GROUP_GO_ON && took_ms < BUSP_BEAT_AGAIN_MS) {
 		/* a broker that keeps no more requests is not asked in a circle */
 		busp_beat_later(self, BUSP_BEAT_AGAIN_MS);

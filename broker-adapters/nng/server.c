@@ -78,6 +78,12 @@ busp_requests_do(busp_server *server, bus_error *err)
 		request->list = NULL;
 		status = busp_request_do(server, request, err);
 	}
+	/* the end is near: what was not looked at is dropped with all that waits */
+	while (taken.first != NULL) {
+		busp_request *request = taken.first;
+		taken.first = request->next;
+		busp_list_add(&server->appends, request);
+	}
 	return status;
 }
 
@@ -88,28 +94,33 @@ busp_list_drop_peer(busp_list *list, const busp_peer *peer)
 	for (busp_request *request = list->first; request != NULL; request = next) {
 		next = request->next;
 		if (request->peer == peer) {
-			busp_answer_begin(request); /* which nobody will read */
-			busp_answer_end(request);
+			busp_request_drop(request);
 		}
 	}
 }
 
-/* Who is gone waits for nothing. What it sent to be written is written. */
+/* Who is gone waits for nothing, and is a member for a moment only. What it sent to be
+ * written is written. */
 static void
 busp_peer_gone(busp_server *server, const busp_peer *peer)
 {
 	busp_list_drop_peer(&server->fetches, peer);
 	busp_list_drop_peer(&server->ready, peer);
 	busp_list_drop_peer(&server->joins, peer);
+	busp_groups_gone(server->groups, busp_peer_number(peer),
+			 bus_clock_mono_ms(server->clock));
 }
 
 static bus_status
 busp_round(busp_server *server, bus_error *err)
 {
-	if (busp_requests_do(server, err) != BUS_OK) {
-		return err->status;
+	/* first, so that nothing of them comes after they were buried */
+	busp_peer *dead = busp_peers_dead(server);
+	bus_status status = busp_requests_do(server, err);
+	busp_peers_bury(server, dead, busp_peer_gone);
+	if (status != BUS_OK) {
+		return status;
 	}
-	busp_peers_bury(server, busp_peer_gone);
 	int64_t now_ms = bus_clock_mono_ms(server->clock);
 	if (busp_write_commit(server, now_ms, err) != BUS_OK ||
 	    busp_read_round(server, now_ms, err) != BUS_OK) {

@@ -29,9 +29,19 @@
  * refused with BUSY. */
 #define BUSP_PEER_QUEUE_BYTES_MAX (8u << 20)
 #define BUSP_QUEUE_BYTES_MAX (64u << 20)
+/* Memory of frames that are there in part; without room for it a request is BUSY. */
+#define BUSP_PARTIAL_BYTES_MAX (64u << 20)
+/* A frame that is not whole after so long is given up, and its connection: its client has
+ * given up the answer by then. The shorter time is for when others find no room. */
+#define BUSP_PARTIAL_MS_MAX 30000
+#define BUSP_PARTIAL_SQUEEZED_MS_MAX 2000
 /* Answers that wait for one client to read, and for all of them. */
 #define BUSP_PEER_ANSWER_BYTES_MAX (8u << 20)
 #define BUSP_ANSWER_BYTES_MAX (256u << 20)
+/* With more than the first of these on their way, a FETCH is told no more than the second:
+ * many that read the same at once are all served. */
+#define BUSP_ANSWER_BYTES_MANY (128u << 20)
+#define BUSP_FETCH_BYTES_FEW (64u << 10)
 /* A connection over TLS on which nothing happens; its client makes a new one. */
 #define BUSP_TLS_IDLE_MS_MAX 600000
 /* A client that does not say who it is for this long is cut off. */
@@ -137,11 +147,14 @@ struct busp_server {
 	busp_list arrived;
 	size_t request_count; /* not ended */
 	size_t queue_bytes;   /* of requests */
+	size_t partial_bytes; /* of frames that are there in part */
 	size_t answer_bytes;  /* not sent */
 	busp_peer *peers;
 	size_t peer_count;
-	busp_peer *dead;    /* nothing comes of them any more: to be buried */
-	bool accept_failed; /* to be tried again */
+	uint64_t peer_numbers; /* given so far */
+	busp_peer *dead;       /* nothing comes of them any more: to be buried */
+	bool accept_failed;    /* to be tried again */
+	bool squeezed;         /* a frame found no room */
 	bool woken;
 	bool crowded;  /* connections are refused; logged once */
 	bool draining; /* takes no connection */
@@ -183,7 +196,7 @@ BUS_MUST_CHECK bus_status busp_listen_open(busp_server *server, bus_error *err);
 BUS_MUST_CHECK bus_status busp_listen_start(busp_server *server, bus_buf *ret_url,
 					    bus_error *err);
 
-/* ---- server_peer.c: connections, and frames on them ---- */
+/* ---- server_peer.c: connections ---- */
 
 BUS_MUST_CHECK bus_status busp_peers_open(busp_server *server, bus_error *err);
 /* After busp_listen_start: takes connections from now on. */
@@ -193,24 +206,32 @@ void busp_peers_drain(busp_server *server);
 /* Waits a moment for answers to leave, then ends all connections and frees them. Requests
  * have ended before. */
 void busp_peers_close(busp_server *server);
-/* Calls for each connection that has ended, before it is forgotten. */
-void busp_peers_bury(busp_server *server,
+/* Connections that have ended, to be buried. What they sent has arrived before. */
+busp_peer *busp_peers_dead(busp_server *server);
+/* Calls for each of them, unless NULL, before it is forgotten. */
+void busp_peers_bury(busp_server *server, busp_peer *dead,
 		     void (*each)(busp_server *server, const busp_peer *peer));
-/* Cuts off who does not read its answers, or says nothing. */
+/* Cuts off who does not read its answers, or says nothing, or half of something. */
 void busp_peers_watch(busp_server *server, int64_t now_ms);
 /* Sends the frame (copied) if the connection is there still. */
 void busp_peer_send(busp_peer *peer, const busp_hops *hops, const bus_buf *frame);
-/* With the lock: counts of the connection's requests. */
+/* More is on its way to clients than is good. */
+bool busp_answers_many(busp_server *server);
+/* With the lock: counts of the connection's requests. False: one too many. */
 bool busp_peer_admit(busp_peer *peer, busp_request *request, size_t bytes);
 void busp_peer_let_go(busp_peer *peer, size_t bytes);
 /* The request has ended. May free the peer; the broker's thread only. */
 void busp_peer_release(busp_peer *peer);
+busp_server *busp_peer_server(const busp_peer *peer);
+/* No other connection of this server has it. */
+uint64_t busp_peer_number(const busp_peer *peer);
 
 /* ---- server_pool.c: requests come, answers go ---- */
 
-/* A frame's bytes, taken over, on a thread of nng. False: more than is allowed. */
-bool busp_request_arrive(busp_server *server, busp_peer *peer, const busp_hops *hops,
-			 char *data, bus_str frame);
+/* A frame in data, which is taken over, on a thread of nng; or the head of one for which
+ * there was no room. False: more than is allowed. */
+bool busp_request_arrive(busp_peer *peer, const busp_hops *hops, char *data,
+			 bus_str frame, bool whole);
 /* With the lock: the broker's thread has something to do. */
 void busp_wake(busp_server *server);
 /* Sleeps until something arrives, or for that long. */
@@ -219,7 +240,8 @@ void busp_sleep(busp_server *server, int64_t ms);
 busp_list busp_requests_take(busp_server *server);
 /* How many there are too many of. */
 size_t busp_requests_excess(busp_server *server);
-/* Ends all, without an answer. */
+/* Ends one, or all, without an answer. */
+void busp_request_drop(busp_request *request);
 void busp_requests_drop(busp_server *server);
 
 /* Answers. Each ends the request: it is taken out of its list and freed. */

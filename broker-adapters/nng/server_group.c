@@ -93,8 +93,8 @@ busp_group_take(busp_server *server, busp_request *request)
 	busp_group_answer answer;
 	request->partitions = topic->info.partitions;
 	request->due_ms = request->arrived_ms + wait_ms;
-	busp_groups_ask(server->groups, group, request->partitions, request->arrived_ms,
-			&answer);
+	busp_groups_ask(server->groups, group, request->partitions,
+			busp_peer_number(request->peer), request->arrived_ms, &answer);
 	server->groups_moved = true;
 	if (answer.verdict != BUSP_GROUP_GO_ON || wait_ms == 0 ||
 	    group->state == BUSP_GROUP_LEAVING) {
@@ -134,7 +134,8 @@ busp_group_round(busp_server *server, int64_t now_ms)
 		busp_group_answer answer;
 		next = request->next;
 		busp_groups_ask(server->groups, &request->group, request->partitions,
-				request->arrived_ms, &answer);
+				busp_peer_number(request->peer), request->arrived_ms,
+				&answer);
 		if (answer.verdict != BUSP_GROUP_GO_ON || request->due_ms <= now_ms) {
 			busp_group_answer_put(request, &answer);
 		} else if (request->due_ms < server->join_due_ms) {

@@ -1,10 +1,5 @@
 /*
- * server_peer.c - connections, and frames on them: nng's REP, spoken over its streams
- *
- * Source: the TCP mapping of nng's scalability protocols (SP): a greeting of eight bytes
- * from each side, then messages of a be64 length and their bytes; and REP, which gives
- * back what a request begins with: words of four bytes up to one whose highest bit is
- * set.
+ * server_peer.c - connections: nng's REP, spoken over its streams
  *
  * DESIGN
  * nng 1.5.2's own REP sockets cannot be left alone with strangers. Ending a connection
@@ -27,13 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "broker-adapters/nng/server.h"
+#include "broker-adapters/nng/server_frame.h"
 #include "core/log.h"
 
-/* What a small request fits into, with others behind it. */
-#define PEER_BUFFER_BYTES 4096u
-#define GREETING_BYTES 8u
-#define LENGTH_BYTES 8u
 /* Answers in one call of the system. */
 #define OUT_IOV_MAX 8u
 #define WATCH_MS 1000
@@ -41,8 +32,7 @@
 #define LEAVE_MS_MAX 1000
 #define CLOSE_MS_MAX 5000
 
-static const uint8_t greeting_rep[GREETING_BYTES] = { 0, 'S', 'P', 0, 0, 0x31, 0, 0 };
-static const uint8_t greeting_req[GREETING_BYTES] = { 0, 'S', 'P', 0, 0, 0x30, 0, 0 };
+static const uint8_t greeting_rep[BUSP_GREETING_BYTES] = { 0, 'S', 'P', 0, 0, 0x31, 0, 0 };
 
 typedef struct busp_out {
 	struct busp_out *next;
@@ -57,6 +47,7 @@ struct busp_peer {
 	nng_aio *out;
 
 	/* under the lock of the server */
+	uint64_t number; /* does not change */
 	busp_peer *next;
 	busp_peer *prev;
 	busp_peer *next_dead;
@@ -66,25 +57,17 @@ struct busp_peer {
 
 	/* under the lock of the peer */
 	pthread_mutex_t lock;
-	bool closed;
+	atomic_bool closed;
 	bool receiving;
 	bool sending;
 	busp_out *first;
 	busp_out *last;
 	size_t first_sent; /* of the first's bytes */
 
-	atomic_int_least64_t
-		unsent_ms; /* since when nothing left of what is to; 0: nothing is */
+	/* since when nothing left of what is to; 0: nothing is */
+	atomic_int_least64_t unsent_ms;
 	atomic_int_least64_t heard_ms;
-	atomic_bool greeted;
-
-	/* the receiving callback's */
-	char buffer[PEER_BUFFER_BYTES];
-	size_t buffered;
-	char *body; /* a frame that is not there whole */
-	size_t body_len;
-	size_t body_have;
-
+	busp_intake intake;
 	bool buried; /* the broker's thread's */
 };
 
@@ -102,12 +85,7 @@ busp_peer_close(busp_peer *peer)
 static void
 busp_peer_receive(busp_peer *peer)
 {
-	nng_iov iov = { peer->buffer + peer->buffered,
-			sizeof(peer->buffer) - peer->buffered };
-	if (peer->body != NULL) {
-		iov.iov_buf = peer->body + peer->body_have;
-		iov.iov_len = peer->body_len - peer->body_have;
-	}
+	nng_iov iov = busp_intake_room(&peer->intake);
 	peer->receiving = true;
 	nng_aio_set_iov(peer->in, 1, &iov);
 	nng_stream_recv(peer->stream, peer->in);
@@ -168,109 +146,7 @@ busp_peer_died(busp_peer *peer)
 	pthread_mutex_unlock(&server->lock);
 }
 
-static void
-busp_peer_cut_told(const char *why)
-{
-	BUS_LOG(BUS_LOG_WARN, "connection cut", BUS_LOG_S("why", bus_str_from(why)));
-}
-
 /* ---- receiving ---- */
-
-static uint64_t
-busp_be64_at(const char *at)
-{
-	uint64_t value = 0;
-	for (int i = 0; i < 8; i++) {
-		value = value << 8 | (uint8_t)at[i];
-	}
-	return value;
-}
-
-/* A whole frame, which is taken over. False: it is none, or one too many. */
-static bool
-busp_peer_frame(busp_peer *peer, char *data, size_t len)
-{
-	busp_hops hops = { 0 };
-	bool last = false;
-	while (!last && hops.len < sizeof(hops.bytes) && len - hops.len >= 4) {
-		memcpy(hops.bytes + hops.len, data + hops.len, 4);
-		last = (hops.bytes[hops.len] & 0x80) != 0;
-		hops.len += 4;
-	}
-	if (!last) {
-		free(data);
-		return false;
-	}
-	bus_str frame = { data + hops.len, len - hops.len };
-	bool admitted = busp_request_arrive(peer->server, peer, &hops, data, frame);
-	if (!admitted) {
-		busp_peer_cut_told("too many requests at once");
-	}
-	return admitted;
-}
-
-/* What the buffer begins with; *ret_used of it, 0: more must come. False: nonsense. */
-static bool
-busp_peer_piece(busp_peer *peer, const char *at, size_t len, size_t *ret_used)
-{
-	*ret_used = 0;
-	if (!peer->greeted) {
-		bool whole = len >= GREETING_BYTES;
-		bool right = memcmp(at, greeting_req, whole ? GREETING_BYTES : len) == 0;
-		peer->greeted = whole && right;
-		*ret_used = whole ? GREETING_BYTES : 0;
-		return right;
-	}
-	if (len < LENGTH_BYTES) {
-		return true;
-	}
-	uint64_t body_len = busp_be64_at(at);
-	if (body_len < 4 || body_len > BUSP_FRAME_BYTES_MAX) {
-		return false;
-	}
-	size_t have = len - LENGTH_BYTES < body_len ? len - LENGTH_BYTES : body_len;
-	char *body = malloc(body_len);
-	if (body == NULL) {
-		return false;
-	}
-	memcpy(body, at + LENGTH_BYTES, have);
-	*ret_used = LENGTH_BYTES + have;
-	if (have == body_len) {
-		return busp_peer_frame(peer, body, body_len);
-	}
-	peer->body = body;
-	peer->body_len = body_len;
-	peer->body_have = have;
-	return true;
-}
-
-/* Takes what came apart. False: the connection is to be ended. */
-static bool
-busp_peer_take(busp_peer *peer, size_t count)
-{
-	if (peer->body != NULL) {
-		char *body = peer->body;
-		peer->body_have += count;
-		if (peer->body_have < peer->body_len) {
-			return true;
-		}
-		peer->body = NULL;
-		return busp_peer_frame(peer, body, peer->body_len);
-	}
-	peer->buffered += count;
-	size_t at = 0;
-	size_t used;
-	do {
-		if (!busp_peer_piece(peer, peer->buffer + at, peer->buffered - at,
-				     &used)) {
-			return false;
-		}
-		at += used;
-	} while (used > 0 && peer->body == NULL);
-	peer->buffered -= at;
-	memmove(peer->buffer, peer->buffer + at, peer->buffered);
-	return true;
-}
 
 static void
 busp_peer_received(void *arg)
@@ -278,7 +154,7 @@ busp_peer_received(void *arg)
 	busp_peer *peer = arg;
 	peer->heard_ms = bus_clock_mono_ms(peer->server->clock);
 	bool go_on = nng_aio_result(peer->in) == 0 &&
-		     busp_peer_take(peer, nng_aio_count(peer->in));
+		     busp_intake_take(&peer->intake, nng_aio_count(peer->in));
 	pthread_mutex_lock(&peer->lock);
 	peer->receiving = false;
 	if (!go_on) {
@@ -297,26 +173,59 @@ busp_peer_received(void *arg)
 /* ---- sending ---- */
 
 static void
+busp_answers_count(busp_peer *peer, size_t bytes)
+{
+	busp_server *server = peer->server;
+	pthread_mutex_lock(&server->lock);
+	peer->answer_bytes -= bytes;
+	server->answer_bytes -= bytes;
+	pthread_mutex_unlock(&server->lock);
+}
+
+/* Of one that is closed: nothing is put there any more. */
+static void
+busp_answers_drop(busp_peer *peer)
+{
+	size_t bytes = 0;
+	while (peer->first != NULL) {
+		busp_out *out = peer->first;
+		bytes += out->len - peer->first_sent;
+		peer->first = out->next;
+		peer->first_sent = 0;
+		free(out);
+	}
+	busp_answers_count(peer, bytes);
+}
+
+static void
 busp_peer_transmitted(void *arg)
 {
 	busp_peer *peer = arg;
-	busp_server *server = peer->server;
 	bool well = nng_aio_result(peer->out) == 0;
 	size_t count = well ? nng_aio_count(peer->out) : 0;
-	pthread_mutex_lock(&server->lock);
-	peer->answer_bytes -= count;
-	server->answer_bytes -= count;
-	pthread_mutex_unlock(&server->lock);
+	busp_answers_count(peer, count);
 	pthread_mutex_lock(&peer->lock);
-	peer->sending = false;
 	busp_peer_sent(peer, count);
-	peer->unsent_ms = peer->first != NULL ? bus_clock_mono_ms(server->clock) : 0;
+	peer->unsent_ms =
+		peer->first != NULL ? bus_clock_mono_ms(peer->server->clock) : 0;
 	if (!well) {
 		busp_peer_close(peer);
 	}
-	if (!peer->closed && peer->first != NULL) {
-		busp_peer_transmit(peer);
+	bool closed = peer->closed;
+	if (!closed) {
+		peer->sending = false;
+		if (peer->first != NULL) {
+			busp_peer_transmit(peer);
+		}
 	}
+	pthread_mutex_unlock(&peer->lock);
+	if (!closed) {
+		return;
+	}
+	/* before it counts as not sending: it cannot be buried meanwhile */
+	busp_answers_drop(peer);
+	pthread_mutex_lock(&peer->lock);
+	peer->sending = false;
 	bool died = busp_peer_idle(peer);
 	pthread_mutex_unlock(&peer->lock);
 	if (died) {
@@ -328,15 +237,51 @@ static busp_out *
 busp_out_create(const busp_hops *hops, const bus_buf *frame)
 {
 	size_t len = hops->len + frame->len;
-	busp_out *out = busp_adapter_alloc(1, sizeof(*out) + LENGTH_BYTES + len);
+	busp_out *out = busp_adapter_alloc(1, sizeof(*out) + BUSP_LENGTH_BYTES + len);
 	char *to = out->data;
-	for (size_t i = 0; i < LENGTH_BYTES; i++) {
+	for (size_t i = 0; i < BUSP_LENGTH_BYTES; i++) {
 		*to++ = (char)(uint8_t)((uint64_t)len >> (56 - 8 * i));
 	}
 	memcpy(to, hops->bytes, hops->len);
 	memcpy(to + hops->len, frame->data, frame->len);
-	out->len = LENGTH_BYTES + len;
+	out->len = BUSP_LENGTH_BYTES + len;
 	return out;
+}
+
+/* A peer that lives is being received from: the end of that says that it died. */
+static void
+busp_peer_cut(busp_peer *peer, const char *why)
+{
+	pthread_mutex_lock(&peer->lock);
+	bool already = peer->closed;
+	busp_peer_close(peer);
+	pthread_mutex_unlock(&peer->lock);
+	if (!already && why != NULL) {
+		BUS_LOG(BUS_LOG_WARN, "connection cut",
+			BUS_LOG_S("why", bus_str_from(why)));
+	}
+}
+
+/* Cuts the one with the most unread answers, when all together are too many. Of those
+ * that were cut already they go by themselves. Peers leave the list in this thread only,
+ * so one that was found stays. */
+static void
+busp_peers_lighten(busp_server *server)
+{
+	busp_peer *heaviest = NULL;
+	size_t bytes = 0;
+	pthread_mutex_lock(&server->lock);
+	for (busp_peer *peer = server->peers; peer != NULL; peer = peer->next) {
+		bytes += peer->closed ? 0 : peer->answer_bytes;
+		if (!peer->closed &&
+		    (heaviest == NULL || peer->answer_bytes > heaviest->answer_bytes)) {
+			heaviest = peer;
+		}
+	}
+	pthread_mutex_unlock(&server->lock);
+	if (heaviest != NULL && bytes > BUSP_ANSWER_BYTES_MAX) {
+		busp_peer_cut(heaviest, "it does not read its answers");
+	}
 }
 
 /* Under the peer's lock. */
@@ -360,27 +305,36 @@ busp_peer_send(busp_peer *peer, const busp_hops *hops, const bus_buf *frame)
 	}
 	busp_out *out = busp_out_create(hops, frame);
 	pthread_mutex_lock(&server->lock);
-	bool many = peer->answer_bytes + out->len > BUSP_PEER_ANSWER_BYTES_MAX;
 	peer->answer_bytes += out->len;
 	server->answer_bytes += out->len;
+	bool many = peer->answer_bytes > BUSP_PEER_ANSWER_BYTES_MAX;
+	bool many_of_all = server->answer_bytes > BUSP_ANSWER_BYTES_MAX;
 	pthread_mutex_unlock(&server->lock);
-	pthread_mutex_lock(&peer->lock);
-	bool cut = many && !peer->closed;
 	if (many) {
-		busp_peer_close(peer);
+		busp_peer_cut(peer, "it does not read its answers");
 	}
-	if (!peer->closed) {
+	pthread_mutex_lock(&peer->lock);
+	bool closed = peer->closed;
+	if (!closed) {
 		busp_peer_put(peer, out);
-		out = NULL;
 	}
 	pthread_mutex_unlock(&peer->lock);
-	if (out != NULL) {
-		/* counted until the peer is buried, as all that it never read */
+	if (closed) {
+		busp_answers_count(peer, out->len);
 		free(out);
 	}
-	if (cut) {
-		busp_peer_cut_told("it does not read its answers");
+	if (many_of_all) {
+		busp_peers_lighten(server);
 	}
+}
+
+bool
+busp_answers_many(busp_server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	bool many = server->answer_bytes > BUSP_ANSWER_BYTES_MANY;
+	pthread_mutex_unlock(&server->lock);
+	return many;
 }
 
 /* ---- counts; under the server's lock ---- */
@@ -419,6 +373,8 @@ busp_peer_create(busp_server *server, nng_stream *stream)
 	peer->server = server;
 	peer->stream = stream;
 	peer->heard_ms = bus_clock_mono_ms(server->clock);
+	peer->intake.peer = peer;
+	peer->intake.server = server;
 	pthread_mutex_init(&peer->lock, NULL);
 	if (nng_aio_alloc(&peer->in, busp_peer_received, peer) != 0 ||
 	    nng_aio_alloc(&peer->out, busp_peer_transmitted, peer) != 0) {
@@ -453,8 +409,11 @@ busp_peer_begin(busp_server *server, nng_stream *stream)
 		}
 		server->peers = peer;
 		server->peer_count++;
-		peer->answer_bytes = GREETING_BYTES;
-		server->answer_bytes += GREETING_BYTES;
+		peer->number = ++server->peer_numbers;
+		peer->answer_bytes = BUSP_GREETING_BYTES;
+		server->answer_bytes += BUSP_GREETING_BYTES;
+		/* nobody ends it before it has begun */
+		pthread_mutex_lock(&peer->lock);
 	}
 	pthread_mutex_unlock(&server->lock);
 	if (crowded) {
@@ -472,10 +431,9 @@ busp_peer_begin(busp_server *server, nng_stream *stream)
 		}
 		return;
 	}
-	busp_out *hello = busp_adapter_alloc(1, sizeof(*hello) + GREETING_BYTES);
-	hello->len = GREETING_BYTES;
-	memcpy(hello->data, greeting_rep, GREETING_BYTES);
-	pthread_mutex_lock(&peer->lock);
+	busp_out *hello = busp_adapter_alloc(1, sizeof(*hello) + BUSP_GREETING_BYTES);
+	hello->len = BUSP_GREETING_BYTES;
+	memcpy(hello->data, greeting_rep, BUSP_GREETING_BYTES);
 	busp_peer_put(peer, hello);
 	busp_peer_receive(peer);
 	pthread_mutex_unlock(&peer->lock);
@@ -513,52 +471,27 @@ busp_peers_accept(busp_server *server)
 
 /* Why this one is to be cut, or NULL. */
 static const char *
-busp_peer_misbehaves(busp_peer *peer, int64_t now_ms)
+busp_peer_misbehaves(const busp_peer *peer, int64_t now_ms, bool squeezed)
 {
 	int64_t unsent_ms = peer->unsent_ms;
+	int64_t begun_ms = peer->intake.begun_ms;
+	int64_t partial_ms =
+		squeezed ? BUSP_PARTIAL_SQUEEZED_MS_MAX : BUSP_PARTIAL_MS_MAX;
 	int64_t silent_ms = now_ms - peer->heard_ms;
 	if (unsent_ms != 0 && now_ms - unsent_ms > BUSP_SEND_MS_MAX) {
 		return "it does not read its answers";
 	}
-	if (!peer->greeted && silent_ms > BUSP_GREET_MS_MAX) {
+	if (!peer->intake.greeted && silent_ms > BUSP_GREET_MS_MAX) {
 		return "it does not say who it is";
 	}
-	/* TLS of nng 1.5.2 may break between two receptions and not tell the second
-	 * one */
+	if (begun_ms != 0 && now_ms - begun_ms > partial_ms) {
+		return "it does not finish its request";
+	}
+	/* TLS of nng 1.5.2 may break between two receptions, and not tell the second */
 	if (peer->server->tls && peer->requests == 0 && silent_ms > BUSP_TLS_IDLE_MS_MAX) {
 		return "it has said nothing for long";
 	}
 	return NULL;
-}
-
-/* The peer with the most unread answers, when all together are too many. */
-static busp_peer *
-busp_peers_heaviest(busp_server *server)
-{
-	busp_peer *heaviest = NULL;
-	if (server->answer_bytes <= BUSP_ANSWER_BYTES_MAX) {
-		return NULL;
-	}
-	for (busp_peer *peer = server->peers; peer != NULL; peer = peer->next) {
-		if (heaviest == NULL || peer->answer_bytes > heaviest->answer_bytes) {
-			heaviest = peer;
-		}
-	}
-	return heaviest;
-}
-
-/* A peer that lives is being received from: the end of that says that it died. Peers
- * leave the list in this thread only, so one that was found stays. */
-static void
-busp_peer_cut(busp_peer *peer, const char *why)
-{
-	pthread_mutex_lock(&peer->lock);
-	bool already = peer->closed;
-	busp_peer_close(peer);
-	pthread_mutex_unlock(&peer->lock);
-	if (!already && why != NULL) {
-		busp_peer_cut_told(why);
-	}
 }
 
 void
@@ -567,21 +500,19 @@ busp_peers_watch(busp_server *server, int64_t now_ms)
 	pthread_mutex_lock(&server->lock);
 	bool again = server->accept_failed;
 	server->accept_failed = false;
-	busp_peer *heaviest = busp_peers_heaviest(server);
+	bool squeezed = server->squeezed;
+	server->squeezed = false;
 	busp_peer *peer = server->peers; /* new ones come in front of it */
 	pthread_mutex_unlock(&server->lock);
 	if (again) {
 		busp_peers_accept(server);
 	}
-	if (heaviest != NULL) {
-		busp_peer_cut(heaviest, "it does not read its answers");
-	}
-	if (now_ms < server->watch_ms) {
+	if (now_ms < server->watch_ms && !squeezed) {
 		return;
 	}
 	server->watch_ms = now_ms + WATCH_MS;
 	for (; peer != NULL; peer = peer->next) {
-		const char *why = busp_peer_misbehaves(peer, now_ms);
+		const char *why = busp_peer_misbehaves(peer, now_ms, squeezed);
 		if (why != NULL) {
 			busp_peer_cut(peer, why);
 		}
@@ -597,7 +528,6 @@ busp_peer_unlist(busp_server *server, busp_peer *peer)
 		peer->next->prev = peer->prev;
 	}
 	server->peer_count--;
-	server->answer_bytes -= peer->answer_bytes;
 	if (server->peer_count < server->options->connections_max / 10 * 9) {
 		server->crowded = false;
 	}
@@ -620,26 +550,27 @@ busp_peer_bury(busp_server *server, busp_peer *peer)
 	nng_aio_free(peer->in);
 	nng_aio_free(peer->out);
 	nng_stream_free(peer->stream);
-	free(peer->body);
-	while (peer->first != NULL) {
-		busp_out *out = peer->first;
-		peer->first = out->next;
-		free(out);
-	}
+	busp_intake_fini(&peer->intake);
 	peer->buried = true;
 	if (alone) {
 		busp_peer_free(peer);
 	}
 }
 
-void
-busp_peers_bury(busp_server *server,
-		void (*each)(busp_server *server, const busp_peer *peer))
+busp_peer *
+busp_peers_dead(busp_server *server)
 {
 	pthread_mutex_lock(&server->lock);
 	busp_peer *dead = server->dead;
 	server->dead = NULL;
 	pthread_mutex_unlock(&server->lock);
+	return dead;
+}
+
+void
+busp_peers_bury(busp_server *server, busp_peer *dead,
+		void (*each)(busp_server *server, const busp_peer *peer))
+{
 	while (dead != NULL) {
 		busp_peer *peer = dead;
 		dead = peer->next_dead;
@@ -648,6 +579,18 @@ busp_peers_bury(busp_server *server,
 		}
 		busp_peer_bury(server, peer);
 	}
+}
+
+busp_server *
+busp_peer_server(const busp_peer *peer)
+{
+	return peer->server;
+}
+
+uint64_t
+busp_peer_number(const busp_peer *peer)
+{
+	return peer->number;
 }
 
 void
@@ -690,8 +633,9 @@ busp_peers_drain(busp_server *server)
 static bool
 busp_peers_gone(busp_server *server)
 {
+	busp_peer *dead = busp_peers_dead(server);
 	busp_requests_drop(server);
-	busp_peers_bury(server, NULL);
+	busp_peers_bury(server, dead, NULL);
 	pthread_mutex_lock(&server->lock);
 	bool gone = server->peers == NULL;
 	pthread_mutex_unlock(&server->lock);
@@ -701,7 +645,7 @@ busp_peers_gone(busp_server *server)
 static bool
 busp_answers_left(busp_server *server)
 {
-	busp_peers_bury(server, NULL);
+	busp_peers_bury(server, busp_peers_dead(server), NULL);
 	pthread_mutex_lock(&server->lock);
 	bool left = server->answer_bytes == 0;
 	pthread_mutex_unlock(&server->lock);
@@ -735,6 +679,10 @@ busp_peers_close(busp_server *server)
 		nng_stream_listener_free(server->listener);
 	}
 	if (server->wake_fd >= 0) {
+		/* a connection that nng never finished with must not write into another file */
+		pthread_mutex_lock(&server->lock);
 		close(server->wake_fd);
+		server->wake_fd = -1;
+		pthread_mutex_unlock(&server->lock);
 	}
 }

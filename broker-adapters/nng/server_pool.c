@@ -54,7 +54,7 @@ busp_token_is(const uint8_t *a, const uint8_t *b)
 
 /* What can be said of a request without the broker's state. */
 static void
-busp_request_read(busp_request *request, bus_str frame)
+busp_request_read(busp_request *request, bus_str frame, bool whole)
 {
 	const busp_server *server = request->server;
 	const uint8_t *token = NULL;
@@ -63,6 +63,9 @@ busp_request_read(busp_request *request, bus_str frame)
 	if (request->refused == BUSP_DONE && server->has_token &&
 	    !busp_token_is(token, server->token)) {
 		request->refused = BUSP_DENIED;
+	}
+	if (request->refused == BUSP_DONE && !whole) {
+		request->refused = BUSP_BUSY;
 	}
 }
 
@@ -79,18 +82,24 @@ busp_wake(busp_server *server)
 }
 
 bool
-busp_request_arrive(busp_server *server, busp_peer *peer, const busp_hops *hops,
-		    char *data, bus_str frame)
+busp_request_arrive(busp_peer *peer, const busp_hops *hops, char *data, bus_str frame,
+		    bool whole)
 {
+	busp_server *server = busp_peer_server(peer);
 	busp_request *request = busp_adapter_alloc(1, sizeof(*request));
 	request->server = server;
 	request->peer = peer;
 	request->hops = *hops;
 	request->data = data;
 	request->arrived_ms = bus_clock_mono_ms(server->clock);
-	busp_request_read(request, frame);
+	busp_request_read(request, frame, whole);
 	pthread_mutex_lock(&server->lock);
 	bool admitted = busp_peer_admit(peer, request, frame.len);
+	/* what is refused costs no more than being told so, however long that takes */
+	bool keep = admitted && request->refused == BUSP_DONE;
+	if (!keep) {
+		request->data = NULL;
+	}
 	if (admitted) {
 		server->request_count++;
 		server->queue_bytes += request->bytes;
@@ -98,8 +107,10 @@ busp_request_arrive(busp_server *server, busp_peer *peer, const busp_hops *hops,
 		busp_wake(server);
 	}
 	pthread_mutex_unlock(&server->lock);
-	if (!admitted) {
+	if (!keep) {
 		free(data);
+	}
+	if (!admitted) {
 		free(request);
 	}
 	return admitted;
@@ -122,8 +133,8 @@ busp_request_let_go(busp_request *request)
 	}
 }
 
-static void
-busp_request_end(busp_request *request)
+void
+busp_request_drop(busp_request *request)
 {
 	busp_server *server = request->server;
 	busp_read_forget(request);
@@ -142,7 +153,7 @@ static void
 busp_list_drop(busp_list *list)
 {
 	while (list->first != NULL) {
-		busp_request_end(list->first);
+		busp_request_drop(list->first);
 	}
 }
 
@@ -154,7 +165,7 @@ busp_requests_drop(busp_server *server)
 		busp_request *request = taken.first;
 		taken.first = request->next;
 		request->list = NULL;
-		busp_request_end(request);
+		busp_request_drop(request);
 	}
 	busp_list_drop(&server->appends);
 	busp_list_drop(&server->ahead);
@@ -171,7 +182,7 @@ void
 busp_answer_frame(busp_request *request, const bus_buf *frame)
 {
 	busp_peer_send(request->peer, &request->hops, frame);
-	busp_request_end(request);
+	busp_request_drop(request);
 }
 
 bus_buf *

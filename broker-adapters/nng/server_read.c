@@ -215,6 +215,9 @@ busp_read_answer(busp_server *server, busp_request *request, uint32_t ready,
 	bus_buf *frame = busp_answer_begin(request);
 	size_t count_at = frame->len;
 	size_t left = request->most_bytes;
+	if (left > BUSP_FETCH_BYTES_FEW && busp_answers_many(server)) {
+		left = BUSP_FETCH_BYTES_FEW;
+	}
 	uint32_t entries = 0;
 	bus_buf_be32(frame, 0);
 	server->turn++;

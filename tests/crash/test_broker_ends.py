@@ -19,8 +19,9 @@ import pytest
 from support import nng_client as wire
 from support.nng_client import Client, Gone, Refused
 from support.platform import BINARY, ROOT, SLOW, run, scratch, wait_for
-from support.raw_broker import (ESTABLISHED, GREETING, TOPIC, Honest, append, append_body,
-                                connection, ensure, later, refusal, requests)
+from support.raw_broker import (ESTABLISHED, GREETING, MIB, RSS_MAX, TOPIC, Honest, append,
+                                append_body, connect, connection, ensure, frame, later, refusal,
+                                requests)
 
 
 # ---- who may
@@ -242,6 +243,27 @@ def test_a_disk_that_fails(bad_disk):
     bad.unlink()
     broker.run()
     assert broker.read(TOPIC)[0][0].value() == b"kept"
+
+
+def test_what_waits_for_a_slow_disk_is_bounded(bad_disk):
+    broker, bad = bad_disk
+    client = Client(broker.address)
+    ensure(client)
+    bad.write_text("slow")
+    told = b"".join(frame(wire.APPEND, append_body(9, sequence, [(TOPIC, 0, [bytes(900000)])]))
+                    for sequence in range(2, 17))
+
+    def pour():
+        for _ in range(25):
+            with connect(broker) as raw:
+                raw.sendall(told)
+
+    said = later(lambda: append(client, 8, 1, (TOPIC, 0, [b"meanwhile"])))
+    pouring = [later(pour)[0] for _ in range(4)]
+    for thread in [*pouring, said[0]]:
+        thread.join(120 * SLOW)
+    assert said[1] == [[0]]
+    assert broker.rss(most=True) < RSS_MAX, f"{broker.rss(most=True) / MIB:.0f} MiB"
 
 
 def test_what_came_during_the_last_commit_is_answered(bad_disk):

@@ -198,6 +198,91 @@ def test_an_answer_on_its_way_that_nobody_reads(make_broker, most, counts):
         raw.close()
 
 
+def test_an_event_that_everybody_waits_for_and_nobody_reads(make_broker):
+    """It is answered to all of them in one round; what is on its way is bounded all the same."""
+    broker = make_broker()
+    client = Client(broker.address)
+    ensure(client)
+    with siege(broker, slowest=8):
+        deaf = []
+        for _ in range(120):
+            raw = connect(broker)
+            raw.sendall(frame(wire.FETCH, fetch_body([(TOPIC, 1, 0)], 30000)) * 8)
+            deaf.append(raw)
+        client.info()  # theirs have come before
+        append(client, 2, 1, (TOPIC, 1, [bytes(900000)]))
+        wait_for(lambda: broker.logged("connection cut"), "who weighs most is cut", 20)
+        assert broker.rss(most=True) < RSS_MAX + 200 * MIB, f"{broker.rss(most=True) / MIB:.0f}"
+        for raw in deaf:
+            raw.close()
+
+
+def half_request(broker, length=2621440, sent=5000):
+    raw = connect(broker)
+    raw.sendall(struct.pack(">Q", length) + bytes(sent))
+    return raw
+
+
+def test_requests_that_never_become_whole(make_broker):
+    """A thousand of the largest, with all of their bytes but the last ones."""
+    broker = make_broker(["--broker-connections-max", "1010"])
+    client = Client(broker.address, timeout=60 * SLOW)
+    ensure(client)
+    with siege(broker):
+        halves = []
+        for _ in range(int(1000 / SLOW)):
+            raw = connect(broker)
+            raw.settimeout(5 * SLOW)
+            with contextlib.suppress(OSError):  # cut already
+                raw.sendall(struct.pack(">QI", 2621440, 0x80000001) + bytes(2621420))
+            halves.append(raw)
+        assert broker.rss(most=True) < RSS_MAX, f"{broker.rss(most=True) / MIB:.0f} MiB"
+        # who needs room gets it, though all of it was taken
+        body = append_body(3, 1, [(TOPIC, 0, [bytes(900000)])])
+        wait_for(lambda: refusal(client, wire.APPEND, body) == "done", "room for a request", 10)
+        for raw in halves:
+            raw.close()
+
+
+def test_no_room_for_a_request(make_broker):
+    """It is refused with BUSY, and who holds room for too long makes room."""
+    broker = make_broker()
+    client = Client(broker.address)
+    ensure(client)
+    halves = [half_request(broker) for _ in range(25)] + [half_request(broker, 1572000)]
+    client.info()  # they have come
+    wait_for(lambda: busy_for(client, 1), "all room is taken")
+    wait_for(lambda: not busy_for(client, 1), "there is room again", 10)
+    assert all(closed(raw) for raw in halves)
+    cut = broker.logged("connection cut")
+    assert [line["why"] for line in cut] == ["it does not finish its request"] * 26
+    # what was refused is not half there: the connection goes on, and number 2 is the next
+    assert not busy_for(client, 2)
+    assert [m.value() for m in client.fetch(TOPIC, 0, 0)] == [bytes(60000)] * 2
+
+
+def busy_for(client, sequence):
+    said = refusal(client, wire.APPEND, append_body(3, sequence, [(TOPIC, 0, [bytes(60000)])]))
+    assert said in ("done", "busy")
+    return said == "busy"
+
+
+def test_a_request_that_trickles(make_broker):
+    broker = make_broker()
+    with siege(broker):
+        raw, began = half_request(broker), time.monotonic()
+        raw.settimeout(0.5)
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 60 * SLOW:
+                raw.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    if raw.recv(100) == b"":
+                        break
+        assert 25 < time.monotonic() - began < 40 * SLOW
+        line, = broker.logged("connection cut")
+        assert line["why"] == "it does not finish its request"
+
+
 def test_too_many_requests_of_one_connection(make_broker):
     broker = make_broker()
     with siege(broker):
@@ -247,7 +332,8 @@ def test_parked_requests_starve_nobody(make_broker):
 
 
 def test_whoever_leaves_while_it_waits_leaves_nothing(make_broker):
-    broker = make_broker()
+    # room for all of them, however late the broker sees that they left
+    broker = make_broker(["--broker-connections-max", "3900"])
     with siege(broker):
         patient = connect(broker)
         patient.sendall(frame(wire.FETCH, fetch_body([(TOPIC, 2, 0)], 30000)))
@@ -267,6 +353,57 @@ def test_whoever_leaves_while_it_waits_leaves_nothing(make_broker):
         with pytest.raises(TimeoutError):
             patient.recv(1)
         patient.close()
+
+
+# ---- members whose connection ends
+
+
+def member(client, number, state=0, generation=0, wait_ms=0, session_ms=30000):
+    """What it is told: verdict, generation, partitions."""
+    answer = client.ask(wire.GROUP, wire.text("g") + wire.text(TOPIC) + struct.pack(">Q", number)
+                        + wire.text("c")
+                        + struct.pack(">IIBQ", session_ms, wait_ms, state, generation))
+    verdict, generation = answer.number("B"), answer.number("Q")
+    return VERDICTS[verdict], generation, [answer.number("i") for _ in range(answer.number("I"))]
+
+
+JOINING, HOLDING = 0, 1
+VERDICTS = ("go on", "assigned", "give up", "lost")
+
+
+def test_a_member_whose_connection_ends_is_out_after_a_moment(make_broker):
+    broker = make_broker()
+    one, two = Client(broker.address), Client(broker.address)
+    ensure(one)
+    verdict, first, share = member(one, 1)
+    assert (verdict, share) == ("assigned", [0, 1, 2])
+    assert member(two, 2)[0] == "go on"
+    began = time.monotonic()
+    one.close()
+    verdict, second, share = member(two, 2, wait_ms=10000)
+    assert (verdict, share) == ("assigned", [0, 1, 2])
+    assert 0.9 < time.monotonic() - began < 3 * SLOW
+    assert second > first
+    assert member(Client(broker.address), 1, HOLDING, first)[0] == "lost"
+
+
+def test_a_member_that_comes_back_on_another_connection_stays(make_broker):
+    broker = make_broker()
+    one, again, other = (Client(broker.address) for _ in range(3))
+    ensure(one)
+    other.info()
+    _, generation, _ = member(one, 1)
+    # the old one ends after the new one was heard of; then one ends before
+    assert member(again, 1, HOLDING, generation) == ("go on", generation, [])
+    one.close()
+    time.sleep(1.5)  # longer than the grace
+    assert member(again, 1, HOLDING, generation) == ("go on", generation, [])
+    files = broker.files()
+    again.close()
+    wait_for(lambda: broker.files() < files, "the broker has seen its end", 10, 0.01)
+    assert member(other, 1, HOLDING, generation) == ("go on", generation, [])
+    time.sleep(1.5)
+    assert member(other, 1, HOLDING, generation) == ("go on", generation, [])
 
 
 # ---- requests that are no requests
@@ -374,6 +511,7 @@ def test_a_producers_requests_count_once_and_in_order(make_broker):
     more, said_more = later(lambda: append(three, 5, 6, (TOPIC, 0, [b"6"])))
     thread.join(0.3)
     assert refusal(one, wire.APPEND, append_body(5, 4, [("none", 0, [b"4"])])) == "no topic"
+    thread.join(0.7)
     more.join(0.7)
     assert said == said_more == ["out of sequence"]
     assert append(one, 5, 4, (TOPIC, 0, [b"4"])) == [3]

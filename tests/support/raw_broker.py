@@ -38,10 +38,11 @@ class Broker(Embedded):
                  *self.settings], env=env | self.environment, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
 
-    def rss(self):
+    def rss(self, most=False):
+        """Now, or the most it ever was."""
         with open(f"/proc/{self.process.pid}/status") as status:
             return next(int(line.split()[1]) * 1024 for line in status
-                        if line.startswith("VmRSS"))
+                        if line.startswith("VmHWM" if most else "VmRSS"))
 
     def files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -10,9 +10,12 @@
 #include "tests/support/suite.h"
 
 #define SESSION_MS 1000
+#define LONG_SESSION_MS 6000
 #define PARTITIONS_MAX 13
 
 static busp_groups *groups;
+static int64_t session_ms = SESSION_MS;
+static uint64_t connection; /* where requests come from; 0: each member has its own */
 
 static busp_group_answer
 ask(uint64_t member, busp_group_state state, uint64_t generation, int32_t partitions,
@@ -25,11 +28,12 @@ ask(uint64_t member, busp_group_state state, uint64_t generation, int32_t partit
 				.topic = BUS_STR("t"),
 				.member = member,
 				.client = BUS_STR("client"),
-				.session_ms = SESSION_MS,
+				.session_ms = (uint32_t)session_ms,
 				.state = state,
 				.generation = generation,
 			},
-			partitions, now_ms, &answer);
+			partitions, connection != 0 ? connection : member, now_ms,
+			&answer);
 	return answer;
 }
 
@@ -131,6 +135,47 @@ test_silence(void)
 	CU_ASSERT_EQUAL(JOIN(2, 500).verdict, BUSP_GROUP_ASSIGNED);
 	CU_ASSERT_EQUAL(busp_groups_due_ms(groups), 2 * SESSION_MS + 2);
 	busp_groups_destroy(groups);
+}
+
+/* The same without waiting for the session, when its connection ends. */
+static void
+test_connection_ends(void)
+{
+	static const struct {
+		uint64_t ended;  /* the connection that ends, at 100 ms */
+		int64_t back_ms; /* the member speaks on connection 9; 0: never */
+		bool again;      /* and connection 1 ends after that once more */
+		int64_t end_ms;  /* the last moment at which the member is not missed */
+	} rows[] = {
+		{ 1, 0, false, 100 + BUSP_GROUP_GRACE_MS },
+		{ 2, 0, false, LONG_SESSION_MS },
+		{ 1, 101, false, 101 + LONG_SESSION_MS },
+		{ 1, 100 + BUSP_GROUP_GRACE_MS, true,
+		  100 + BUSP_GROUP_GRACE_MS + LONG_SESSION_MS },
+	};
+	session_ms = LONG_SESSION_MS;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		groups = busp_groups_create(1);
+		uint64_t first = JOIN(1, 0).generation;
+		busp_groups_gone(groups, rows[i].ended, 100);
+		if (rows[i].back_ms > 0) {
+			CU_ASSERT_FALSE(busp_groups_tick(groups, rows[i].back_ms));
+			connection = 9;
+			CU_ASSERT_EQUAL(HOLD(1, first, rows[i].back_ms).verdict,
+					BUSP_GROUP_GO_ON);
+			connection = 0;
+		}
+		if (rows[i].again) {
+			busp_groups_gone(groups, 1, rows[i].back_ms);
+		}
+		CU_ASSERT_EQUAL(busp_groups_due_ms(groups), rows[i].end_ms + 1);
+		CU_ASSERT_FALSE(busp_groups_tick(groups, rows[i].end_ms));
+		CU_ASSERT_TRUE(busp_groups_tick(groups, rows[i].end_ms + 1));
+		CU_ASSERT_EQUAL(HOLD(1, first, rows[i].end_ms + 2).verdict,
+				BUSP_GROUP_LOST);
+		busp_groups_destroy(groups);
+	}
+	session_ms = SESSION_MS;
 }
 
 static void
@@ -237,7 +282,7 @@ test_names(void)
 					       .topic = bus_str_from(names[i][1]),
 					       .member = 1,
 					       .session_ms = SESSION_MS };
-		busp_groups_ask(groups, &request, 3, 0, &answer);
+		busp_groups_ask(groups, &request, 3, 1, 0, &answer);
 		CU_ASSERT_EQUAL(answer.verdict, BUSP_GROUP_ASSIGNED);
 		CU_ASSERT_EQUAL(answer.partition_count, 3);
 	}
@@ -262,10 +307,10 @@ test_forgotten(void)
 					       .topic = BUS_STR("t"),
 					       .member = 1,
 					       .session_ms = SESSION_MS };
-		busp_groups_ask(groups, &request, 3, 0, &answer);
+		busp_groups_ask(groups, &request, 3, 1, 0, &answer);
 		if (i % 2 == 0) {
 			request.state = BUSP_GROUP_LEAVING;
-			busp_groups_ask(groups, &request, 3, 0, &answer);
+			busp_groups_ask(groups, &request, 3, 1, 0, &answer);
 		} else {
 			busp_groups_tick(groups, SESSION_MS + 1);
 		}
@@ -353,9 +398,18 @@ client_act(client *self, int32_t partitions, int64_t now_ms)
 		ask(self->member, BUSP_GROUP_LEAVING, 0, partitions, now_ms);
 		*self = (client){ .state = OUT };
 	} else if (dice < 7) {
-		*self = (client){ .state = OUT }; /* died: the broker is not told */
+		/* died: the broker is not told, or sees that its connection ended */
+		if (dice < 6) {
+			busp_groups_gone(groups, self->member, now_ms);
+		}
+		*self = (client){ .state = OUT };
 	} else if (dice < 10) {
 		self->frozen = true;
+	} else if (dice < 13) {
+		busp_groups_gone(groups, self->member, now_ms);
+		connection = self->member + (UINT64_C(1) << 32);
+		client_speak(self, partitions, now_ms);
+		connection = 0;
 	} else if (self->state == DRAINING && dice < 40) {
 		memset(self->has, 0, sizeof(self->has));
 		self->state = JOINING;
@@ -372,7 +426,7 @@ check_apart(int32_t partitions, int64_t now_ms)
 		size_t readers = 0;
 		for (size_t j = 0; j < CLIENTS; j++) {
 			readers += clients[j].has[i] &&
-				   now_ms - clients[j].heard_ms <= SESSION_MS;
+				   now_ms - clients[j].heard_ms <= session_ms;
 		}
 		must(readers <= 1, "a partition has one reader");
 	}
@@ -384,7 +438,7 @@ check_rest(int32_t partitions, int64_t now_ms)
 {
 	size_t least = SIZE_MAX, most = 0, sum = 0, alive = 0;
 	for (int round = 0; round < 40; round++) {
-		now_ms += SESSION_MS / 10;
+		now_ms += session_ms / 10;
 		busp_groups_tick(groups, now_ms);
 		for (size_t i = 0; i < CLIENTS; i++) {
 			client *self = &clients[i];
@@ -428,6 +482,8 @@ test_histories(void)
 		int32_t partitions = 1 + rand() % PARTITIONS_MAX;
 		int64_t now_ms = 0;
 		groups = busp_groups_create(seed);
+		/* a grace that is shorter than the session, or not */
+		session_ms = seed % 2 == 0 ? SESSION_MS : 3 * SESSION_MS;
 		memset(clients, 0, sizeof(clients));
 		for (int step = 0; step < 300 && broken == NULL; step++) {
 			now_ms += rand() % 40;
@@ -441,6 +497,7 @@ test_histories(void)
 			fprintf(stderr, "history %u: %s\n", seed, broken);
 		}
 	}
+	session_ms = SESSION_MS;
 	CU_ASSERT_PTR_NULL(broken);
 }
 
@@ -448,6 +505,7 @@ static const bus_case cases[] = {
 	{ "one member has everything, and is forgotten when it leaves", test_alone },
 	{ "who comes gets its share when it was given up", test_handover },
 	{ "who is silent for its session is out", test_silence },
+	{ "whose connection ends is out, unless it comes back", test_connection_ends },
 	{ "a generation of an earlier life is lost", test_earlier_boot },
 	{ "shares are fair, and nobody loses what it can keep", test_shares },
 	{ "members are bounded, the late one comes in when there is room", test_bounded },
