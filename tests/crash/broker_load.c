@@ -95,6 +95,9 @@ note_outcome(load *l, size_t producer, uint64_t number, const bus_publication *p
 				   p->partition);
 		}
 		*fate = p->ret_offset + 1;
+		load_acknowledged(l, p->ret_offset,
+				  &(load_content){ (uint32_t)producer,
+						   (uint32_t)p->partition, number });
 		atomic_fetch_add(&l->acknowledged, 1);
 		return;
 	case BUS_OUTCOME_FAILED:
@@ -354,6 +357,7 @@ main(int argc, char **argv)
 		}
 	}
 	for (int32_t p = 0; p < l.partitions; p++) {
+		l.told[p] = reserve((size_t)LOAD_OFFSETS_MAX * sizeof(*l.told[p]));
 		l.seen[p] = reserve((size_t)LOAD_OFFSETS_MAX * sizeof(*l.seen[p]));
 		for (size_t n = 0; n < l.producers; n++) {
 			l.fate[n][p] = reserve(LOAD_NUMBERS_MAX * sizeof(*l.fate[n][p]));

@@ -45,6 +45,8 @@ typedef struct load {
 
 	/* by producer and partition: what became of each number */
 	int64_t *fate[LOAD_PRODUCERS_MAX][LOAD_PARTITIONS_MAX];
+	/* by partition: whose record was acknowledged at an offset */
+	_Atomic uint64_t *told[LOAD_PARTITIONS_MAX];
 	/* by partition: who wrote what lies at an offset, as whoever saw it first says */
 	_Atomic uint64_t *seen[LOAD_PARTITIONS_MAX];
 	/* by partition: one past the last offset anybody saw */
@@ -64,7 +66,12 @@ size_t load_value(const load_content *content, char *value);
 /* Is this record what its first bytes say, to the last byte? Ends the process if not. */
 load_content load_read(const bus_delivery *delivery);
 
-/* Remembers a delivery, or ends the process if somebody saw another one at its offset. */
+/* Remembers where a record was acknowledged, or ends the process if another one was
+ * acknowledged or read there: one of the two is lost. */
+void load_acknowledged(load *l, int64_t offset, const load_content *content);
+
+/* Remembers a delivery, or ends the process if somebody saw another one at its offset, or
+ * was told that it is there. */
 void load_remember(load *l, const bus_delivery *delivery, const load_content *content);
 
 typedef struct load_verdict {

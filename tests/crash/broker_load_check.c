@@ -63,12 +63,55 @@ load_read(const bus_delivery *delivery)
 	return content;
 }
 
+static uint64_t
+word_producer(uint64_t word)
+{
+	return (word >> 48) - 1;
+}
+
+static uint64_t
+word_number(uint64_t word)
+{
+	return word & 0xffffffffffff;
+}
+
+static void
+check_lost(int32_t partition, int64_t offset, uint64_t acknowledged, uint64_t other,
+	   const char *how)
+{
+	if (acknowledged == 0 || other == 0 || acknowledged == other) {
+		return;
+	}
+	load_wrong("lost: producer %llu number %llu was acknowledged at partition %d@%lld, "
+		   "where producer %llu number %llu %s",
+		   (unsigned long long)word_producer(acknowledged),
+		   (unsigned long long)word_number(acknowledged), partition,
+		   (long long)offset, (unsigned long long)word_producer(other),
+		   (unsigned long long)word_number(other), how);
+}
+
+static void
+check_offset(int64_t offset)
+{
+	if (offset >= LOAD_OFFSETS_MAX) {
+		load_wrong("more offsets than this program can remember");
+	}
+}
+
+void
+load_acknowledged(load *l, int64_t offset, const load_content *content)
+{
+	int32_t p = (int32_t)content->partition;
+	check_offset(offset);
+	uint64_t before = atomic_exchange(&l->told[p][offset], WORD(content));
+	check_lost(p, offset, before, WORD(content), "was acknowledged, too");
+	check_lost(p, offset, WORD(content), l->seen[p][offset], "was read");
+}
+
 void
 load_remember(load *l, const bus_delivery *delivery, const load_content *content)
 {
-	if (delivery->offset >= LOAD_OFFSETS_MAX) {
-		load_wrong("more offsets than this program can remember");
-	}
+	check_offset(delivery->offset);
 	int32_t p = delivery->partition;
 	uint64_t word = WORD(content);
 	uint64_t first = 0;
@@ -78,9 +121,10 @@ load_remember(load *l, const bus_delivery *delivery, const load_content *content
 			   "producer %llu number %llu",
 			   p, (long long)delivery->offset, content->producer,
 			   (unsigned long long)content->number,
-			   (unsigned long long)(first >> 48) - 1,
-			   (unsigned long long)(first & 0xffffffffffff));
+			   (unsigned long long)word_producer(first),
+			   (unsigned long long)word_number(first));
 	}
+	check_lost(p, delivery->offset, l->told[p][delivery->offset], word, "was read");
 	int64_t end = l->seen_end[p];
 	while (end <= delivery->offset &&
 	       !atomic_compare_exchange_weak(&l->seen_end[p], &end,
@@ -170,6 +214,21 @@ find_bounds(pass *s, bus_adapter *adapter)
 	}
 }
 
+/* What was acknowledged where the log does not reach; elsewhere another one was found. */
+static void
+find_lost(const pass *s, size_t producer, int32_t p)
+{
+	const int64_t *fate = s->load->fate[producer][p];
+	for (uint64_t n = 0; n < LOAD_NUMBERS_MAX && fate[n] != LOAD_UNSENT; n++) {
+		if (fate[n] > s->end[p]) {
+			load_wrong("lost: producer %zu number %llu was acknowledged at "
+				   "partition %d@%lld, and the log ends at %lld",
+				   producer, (unsigned long long)n, p,
+				   (long long)fate[n] - 1, (long long)s->end[p]);
+		}
+	}
+}
+
 load_verdict
 load_settle(load *l)
 {
@@ -198,6 +257,11 @@ load_settle(load *l)
 		}
 	}
 	bus_adapter_close(adapter);
+	for (size_t n = 0; n < l->producers; n++) {
+		for (int32_t p = 0; p < l->partitions; p++) {
+			find_lost(&s, n, p);
+		}
+	}
 	if (s.acknowledged != l->acknowledged) {
 		load_wrong("%llu records were acknowledged, %llu of them are there",
 			   (unsigned long long)l->acknowledged,
