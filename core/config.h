@@ -61,6 +61,10 @@
 	  "Longest wait before the second try; it doubles with each one")                     \
 	X(WORKER_RETRY_CAP_MS, "worker.retry-cap-ms", BUS_CONFIG_INT, "30000", 0,             \
 	  "Longest wait before any try")                                                      \
+	X(SCHEMAS_DIRECTORY, "schemas.directory", BUS_CONFIG_TEXT, "", 0,                     \
+	  "Event families of your own: a directory of <family>/<fact>.v<N>.json")             \
+	X(SAGA_DEFINITIONS, "saga.definitions", BUS_CONFIG_TEXT, "", 0,                       \
+	  "Saga definitions of your own: a directory of <name>.v<N>.json")                    \
 	X(RELAY_BATCH_EVENTS, "relay.batch-events", BUS_CONFIG_INT, "5000", 0,                \
 	  "Most outbox rows of one batch; at most two are published before they are marked")  \
 	X(RELAY_POLL_MS, "relay.poll-ms", BUS_CONFIG_INT, "500", 0,                           \

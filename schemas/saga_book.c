@@ -51,7 +51,7 @@ check_file_name(const bus_saga_definition *definition, bus_error *err)
 		 (int)definition->version);
 	return strcmp(name, wanted) == 0 ?
 		       BUS_OK :
-		       bus_error_set(err, BUS_E_FATAL, "saga", 0,
+		       bus_error_set(err, BUS_E_FATAL, "config", 0,
 				     "%s: holds version %d of %s; it must be called %s",
 				     definition->file, (int)definition->version,
 				     definition->name, wanted);
@@ -67,7 +67,7 @@ book_put(bus_saga_book *book, bus_saga_definition *definition, bool *ret_taken,
 	if (other != NULL) {
 		return strcmp(other->digest, definition->digest) == 0 ?
 			       BUS_OK :
-			       bus_error_set(err, BUS_E_FATAL, "saga", 0,
+			       bus_error_set(err, BUS_E_FATAL, "config", 0,
 					     "%s: there is another version %d of %s, in "
 					     "%s; a changed definition gets a new version",
 					     definition->file, (int)definition->version,
@@ -102,7 +102,7 @@ book_add(bus_saga_book *book, bus_str text, const char *file,
 		bus_saga_parse(text, file, registry, report, &definition, &why);
 	free(report);
 	if (status != BUS_OK) {
-		return bus_error_set(err, BUS_E_FATAL, "saga", 0,
+		return bus_error_set(err, BUS_E_FATAL, "config", 0,
 				     "%s; `busline saga lint` tells all", why.text);
 	}
 	status = check_file_name(definition, err);
@@ -120,7 +120,7 @@ read_file(const char *path, bus_buf *text, bus_error *err)
 {
 	FILE *file = fopen(path, "re");
 	if (file == NULL) {
-		return bus_error_set(err, BUS_E_FATAL, "saga", errno,
+		return bus_error_set(err, BUS_E_FATAL, "config", errno,
 				     "%s: cannot be read: %s", path, strerror(errno));
 	}
 	size_t len;
@@ -131,7 +131,7 @@ read_file(const char *path, bus_buf *text, bus_error *err)
 	bool failed = ferror(file) != 0;
 	int code = errno;
 	fclose(file);
-	return failed ? bus_error_set(err, BUS_E_FATAL, "saga", code,
+	return failed ? bus_error_set(err, BUS_E_FATAL, "config", code,
 				      "%s: cannot be read: %s", path, strerror(code)) :
 			BUS_OK;
 }
@@ -151,7 +151,7 @@ add_directory(bus_saga_book *book, const char *directory, const bus_registry *re
 	bus_status status = BUS_OK;
 	int count = scandir(directory, &entries, is_definition, alphasort);
 	if (count < 0) {
-		return bus_error_set(err, BUS_E_FATAL, "saga", errno,
+		return bus_error_set(err, BUS_E_FATAL, "config", errno,
 				     "saga.definitions: directory %s cannot be read: %s",
 				     directory, strerror(errno));
 	}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "apps/cli/cli.h"
+#include "schemas/registry.h"
 
 #define ARENA_CHUNK_BYTES (256u * 1024u)
 
@@ -59,7 +60,9 @@ busp_configure(bus_cli *cli, bus_error *err)
 			return err->status;
 		}
 	}
-	return BUS_OK;
+	/* Every command that names a type or a topic knows the user's own families. */
+	const char *directory = bus_config_text(cli->config, BUS_CONF_SCHEMAS_DIRECTORY);
+	return *directory != '\0' ? bus_registry_add_directory(directory, err) : BUS_OK;
 }
 
 /* Defaults of options, not settings: taken out of the environment, where the configuration

@@ -16,7 +16,6 @@
 #include "workers/engine/service.h"
 
 #define ARENA_CHUNK_BYTES (1u << 20)
-#define TYPES_MAX 128
 #define RETRY_PAUSE_MS 100 /* a broker that refuses at once is not asked in a hot loop */
 
 bus_exit
@@ -108,10 +107,10 @@ busp_nearest_type(bus_arena *arena, const char *wanted)
 {
 	static const char prefix[] = "io.busline.";
 	size_t count;
-	const char *names[TYPES_MAX + 1] = { NULL };
 	const bus_event_type *types = bus_registry_types(&count);
+	const char **names = bus_arena_alloc(arena, (count + 1) * sizeof(*names));
 	bool whole = strncmp(wanted, prefix, sizeof(prefix) - 1) == 0;
-	for (size_t i = 0; i < count && i < TYPES_MAX; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const char *start = types[i].type + (whole ? 0 : sizeof(prefix) - 1);
 		const char *version = strrchr(start, '.');
 		size_t len = whole ? strlen(start) : (size_t)(version - start);
