@@ -364,6 +364,29 @@ busp_switch(busp_move *move, bus_error *err)
 	return move->moved ? BUS_OK : err->status;
 }
 
+/* Topics that only the new broker has are no part of the move: they stay, and would be read. */
+static void
+busp_note_others(const busp_move *move)
+{
+	bus_error ignored = BUS_ERROR_INIT;
+	const bus_mover *mover = &move->mover;
+	bus_topic_info *topics = NULL;
+	size_t count = 0;
+	if (bus_adapter_topic_list(move->to, mover->prefix, BUS_CLI_BROKER_MS,
+				   move->cli->arena, &topics, &count,
+				   &ignored) != BUS_OK) {
+		return; /* whoever needs an answer asks again */
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!busp_among(bus_str_from(topics[i].name), mover->topics,
+				mover->topic_count)) {
+			bus_cli_note(move->cli,
+				     "topic %s is at %s only; what it holds there stays",
+				     topics[i].name, move->to_url);
+		}
+	}
+}
+
 static bus_status
 busp_copy(busp_move *move, bus_error *err)
 {
@@ -457,6 +480,7 @@ busp_run(busp_move *move)
 	if (code != BUS_EXIT_OK) {
 		return code;
 	}
+	busp_note_others(move);
 	status = bus_mover_check(mover, &err);
 	if (status == BUS_OK && bus_cli_given(move->cli, "dry-run")) {
 		busp_report(move);
@@ -663,7 +687,8 @@ static const bus_exit_row migrate_broker_exits[] = {
 	{ BUS_EXIT_FAILED,
 	  "nothing was moved: the topics on TO are others, or the bus is elsewhere" },
 	{ BUS_EXIT_RETRY,
-	  "another one is running, or it is not known whether it came true: run it again" },
+	  "another one is running, topics were made meanwhile, or it is not known whether it "
+	  "came true: run it again" },
 	{ 0, NULL },
 };
 

@@ -13,7 +13,7 @@
 
 #define AGAIN_MS 100
 #define ARENA_CHUNK_BYTES (64u * 1024u)
-#define FIRST_MS 10000
+#define FIRST_MS 5000
 /* A seal waits for what other producers have open, at most Kafka's transaction.timeout.ms. */
 #define SEAL_MS 70000
 

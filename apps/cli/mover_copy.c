@@ -405,22 +405,19 @@ bus_mover_finish(bus_mover *mover, bus_error *err)
 					       (long long)bus_mover_lag(mover));
 		}
 	}
-	int64_t ends = 0;
-	for (size_t i = 0; i < mover->part_count; i++) {
-		ends += mover->parts[i].from_end;
-	}
 	if (status == BUS_OK) {
 		status = bus_mover_look(mover, err);
 	}
-	for (size_t i = 0; i < mover->part_count; i++) {
-		ends -= mover->parts[i].from_end;
-	}
-	if (status == BUS_OK && ends != 0) {
-		status =
-			bus_error_set(err, BUS_E_REJECT, "mover", 0,
-				      "the old broker has taken %lld records although it "
-				      "is sealed",
-				      (long long)-ends);
+	for (size_t i = 0; i < mover->part_count && status == BUS_OK; i++) {
+		const bus_mover_part *part = &mover->parts[i];
+		if (part->next != part->from_end) {
+			status = bus_error_set(
+				err, BUS_E_REJECT, "mover", 0,
+				"%s/%d: the old broker ends at %lld although "
+				"it is sealed, the new one at %lld",
+				part->topic->name, part->partition,
+				(long long)part->from_end, (long long)part->next);
+		}
 	}
 	return status;
 }

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "apps/cli/mover.h"
+#include <unistd.h>
+
+#include "apps/cli/mover_show.h"
 #include "broker-adapters/memory/memory.h"
 #include "core/filler.h"
 #include "tests/support/suite.h"
@@ -160,6 +162,9 @@ forget(void)
 /* Of the worker of partition 1. */
 static int64_t position = -1;
 
+/* Records of each partition that come just before the seal, from this one on. */
+static int late_first, late_count;
+
 /* The whole of a move but for what makes it come true. */
 static bus_status
 move(bus_mover *mover, bus_error *err)
@@ -176,6 +181,9 @@ move(bus_mover *mover, bus_error *err)
 	}
 	if (status == BUS_OK) {
 		status = bus_mover_follow(mover, err);
+	}
+	if (status == BUS_OK && late_count > 0) {
+		fill_all(mover->from, late_first, late_count);
 	}
 	if (status == BUS_OK) {
 		status = bus_mover_seal(mover, true, err);
@@ -263,6 +271,27 @@ case_whole(void)
 			BUS_E_FATAL);
 	end(&s);
 	forget();
+}
+
+/* What comes last is what a copy that stops early lacks. */
+static void
+case_late(void)
+{
+	for (int count = 1; count <= 3; count++) {
+		scene s;
+		begin(&s, OLD, NEW);
+		make_topic(s.old, TOPIC, PARTITIONS);
+		fill(s.old, 1, 0, 50);
+		fill(s.old, 2, 0, 50);
+		late_first = 50;
+		late_count = count;
+		must_move(&s);
+		late_count = 0;
+		check_log(s.new, 1, 0, 50 + count);
+		check_log(s.new, 2, 0, 50 + count);
+		end(&s);
+		forget();
+	}
 }
 
 /* There, more there, and back: the old log is a beginning and goes on. */
@@ -392,6 +421,9 @@ case_refused(void)
 			check_log(s.new, 1, rows[i].trim, 100);
 		} else {
 			refused(&s, rows[i].says);
+			/* and was not added to */
+			CU_ASSERT_EQUAL(offset_at(s.new, 1, BUS_OFFSET_LATEST),
+					rows[i].count);
 		}
 		position = -1;
 		end(&s);
@@ -594,8 +626,87 @@ case_stopped(void)
 	forget();
 }
 
+/* What is written to stderr between the two. */
+static int real_stderr;
+static FILE *captured;
+
+static void
+capture(void)
+{
+	fflush(stderr);
+	captured = tmpfile();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(captured);
+	real_stderr = dup(STDERR_FILENO);
+	dup2(fileno(captured), STDERR_FILENO);
+}
+
+static void
+check_captured(const char *expected)
+{
+	char text[1024] = "";
+	fflush(stderr);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	rewind(captured);
+	size_t length = fread(text, 1, sizeof(text) - 1, captured);
+	text[length] = '\0';
+	fclose(captured);
+	if (strcmp(text, expected) != 0) {
+		fprintf(stderr, "\nsaid: %s\n", text);
+	}
+	CU_ASSERT_STRING_EQUAL(text, expected);
+}
+
+static void
+case_progress(void)
+{
+	static const struct {
+		bool terminal, quiet;
+		const char *said;
+	} rows[] = {
+		{ false, false,
+		  "copying: 500 records copied, 1000 left, 250/s, 4 s left\n"
+		  "comparing: 100 records compared, 900 left, 20/s, 45 s left\n" },
+		{ true, false,
+		  "\rcopying: 0 records copied, 1500 left, 0/s\033[K"
+		  "\rcopying: 500 records copied, 1000 left, 250/s, 4 s left\033[K"
+		  "\rcomparing: 0 records compared, 1000 left, 0/s\033[K"
+		  "\rcomparing: 100 records compared, 900 left, 20/s, 45 s left\033[K"
+		  "\n" },
+		{ true, true, "" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bus_clock_manual manual;
+		bus_clock_manual_init(&manual, 0);
+		manual.mono_ms = 1000000;
+		bus_mover_part part = { .from_end = 2000, .begun = 500, .next = 500 };
+		bus_mover mover = { .parts = &part, .part_count = 1 };
+		bus_cli cli = { .clock = &manual.clock, .quiet = rows[i].quiet };
+		bus_mover_progress progress = { &cli, &mover, rows[i].terminal,
+						.doing = "" };
+		capture();
+		bus_mover_progress_begin(&progress, "copying");
+		bus_mover_progress_show(&progress);
+		manual.mono_ms += 2000;
+		part.records = 400, part.fillers = 100, part.next = 1000;
+		bus_mover_progress_show(&progress);
+		bus_mover_progress_show(&progress);
+		bus_mover_progress_begin(&progress, "comparing");
+		mover.to_compare = 1000;
+		if (rows[i].terminal) {
+			bus_mover_progress_show(&progress);
+		}
+		manual.mono_ms += 5000;
+		mover.compared = 100;
+		bus_mover_progress_show(&progress);
+		bus_mover_progress_end(&progress);
+		check_captured(rows[i].said);
+	}
+}
+
 static const bus_case cases[] = {
 	{ "a topic is moved whole, sealed here and open there", case_whole },
+	{ "what comes just before the seal is copied", case_late },
 	{ "back again it goes on behind what is there", case_back },
 	{ "what was cut off keeps its offsets, and is cut off there too", case_trimmed },
 	{ "a broker on a bad day gets each record once", case_bad_day },
@@ -610,6 +721,7 @@ static const bus_case cases[] = {
 	{ "a topic made meanwhile is not left behind", case_made_meanwhile },
 	{ "retention at work is no difference", case_cut_meanwhile },
 	{ "told to stop it stops", case_stopped },
+	{ "progress tells rate and time left", case_progress },
 	{ 0 },
 };
 
