@@ -9,6 +9,7 @@
 #include "core/filler.h"
 #include "core/json.h"
 #include "core/partition.h"
+#include "workers/engine/promises.h"
 
 /* One delivery on its way through the batch. */
 typedef struct item {
@@ -28,6 +29,8 @@ typedef struct item {
 	json_t *data; /* borrowed from event */
 	bus_outbox_row *outbox;
 	size_t outbox_count;
+	busp_promises promises; /* of its fold */
+	bool answered;          /* its fold promised the answer its saga waits for */
 } item;
 
 typedef struct batch {
@@ -305,11 +308,49 @@ fold(batch *b, bus_error *err)
 		it->reason = folds[i].reason;
 		it->outbox = folds[i].follow_ups;
 		it->outbox_count = folds[i].follow_up_count;
+		it->promises = (busp_promises){
+			.timers = folds[i].timers,
+			.timer_count = folds[i].timer_count,
+			.incidents = folds[i].incidents,
+			.incident_count = folds[i].incident_count,
+		};
+		it->answered = folds[i].answered;
 		if (it->verdict == BUS_REJECTED) {
 			decide(it, BUS_REJECTED, BUS_CAUSE_REJECTED, folds[i].reason);
 		}
 	}
 	return BUS_OK;
+}
+
+/* Tells sagas what became of the events that carry their ids. */
+static void
+answer(batch *b)
+{
+	busp_teller teller = bus_folder_teller(b->context->folder);
+	for (size_t i = 0; i < b->count; i++) {
+		item *it = &b->items[i];
+		if (it->repeat || it->event.sagaid.len == 0) {
+			continue;
+		}
+		const busp_outcome outcome = {
+			.event = &it->event,
+			.data = it->data,
+			.verdict = it->verdict,
+			.cause = it->cause,
+			.reason = it->detail.data != NULL ? it->detail : it->reason,
+			.answered = it->answered,
+		};
+		bus_outbox_row *rows =
+			bus_arena_alloc(b->arena, (it->outbox_count + 1) * sizeof(*rows));
+		if (busp_answer_folded(&teller, &outcome, b->arena,
+				       &rows[it->outbox_count])) {
+			if (it->outbox_count > 0) {
+				memcpy(rows, it->outbox, it->outbox_count * sizeof(*rows));
+			}
+			it->outbox = rows;
+			it->outbox_count++;
+		}
+	}
 }
 
 /* ---- the unit ---- */
@@ -385,6 +426,32 @@ write_rows(batch *b, busp_batch *ret)
 	ret->unit.outbox = outbox;
 }
 
+/* Timers and incidents: of what one unit says about a name, the last word counts. */
+static void
+write_promises(batch *b, busp_batch *ret)
+{
+	busp_promises all = { 0 };
+	for (size_t i = 0; i < b->count; i++) {
+		if (!b->items[i].repeat) {
+			busp_promises_count(&all, b->items[i].promises.timer_count,
+					    b->items[i].promises.incident_count);
+		}
+	}
+	busp_promises_room(&all, b->arena);
+	for (size_t i = 0; i < b->count; i++) {
+		const item *it = &b->items[i];
+		if (!it->repeat) {
+			busp_promises_add(&all, &it->promises, it->lane->stream.stream,
+					  it->delivery->offset);
+		}
+	}
+	busp_promises_last(&all, b->arena);
+	ret->unit.timers = all.timers;
+	ret->unit.timer_count = all.timer_count;
+	ret->unit.incidents = all.incidents;
+	ret->unit.incident_count = all.incident_count;
+}
+
 static void
 advance(batch *b, busp_batch *ret)
 {
@@ -436,7 +503,9 @@ busp_batch_make(const busp_batch_context *context, const bus_delivery *deliverie
 		status = fold(&b, err);
 	}
 	if (status == BUS_OK) {
+		answer(&b);
 		write_rows(&b, ret_batch);
+		write_promises(&b, ret_batch);
 		advance(&b, ret_batch);
 		ret_batch->event_count = b.count;
 		if (b.count > 0) {

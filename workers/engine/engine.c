@@ -701,6 +701,9 @@ static bus_status
 open_engine(engine *e, bus_error *err)
 {
 	bus_status status = bus_registry_create(&e->registry, err);
+	if (status == BUS_OK && e->worker->prepare != NULL) {
+		status = e->worker->prepare(e->service->config, e->registry, err);
+	}
 	if (status != BUS_OK) {
 		return status;
 	}

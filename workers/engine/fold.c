@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "workers/engine/answer.h"
 #include "workers/engine/cache.h"
 
 /* A worker owns a handful of tables; the widest so far has three. */
@@ -105,6 +106,12 @@ bus_folder_create(const bus_worker *worker, bus_fold_source source, size_t rows_
 	}
 	folder->source_name = (bus_str){ folder->source_text, (size_t)len };
 	return folder;
+}
+
+busp_teller
+bus_folder_teller(const bus_folder *folder)
+{
+	return (busp_teller){ .worker = folder->worker, .source = folder->source_name };
 }
 
 void
@@ -368,7 +375,6 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 		.sagastep = cause->sagastep,
 		.data = json_text(follow_up->data, arena),
 	};
-	json_decref(follow_up->data);
 	if (follow_up->sagaid.data != NULL) {
 		event.sagaid = some(follow_up->sagaid);
 		event.sagastep = some(follow_up->sagastep);
@@ -377,9 +383,10 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 	item->follow_ups = append(arena, item->follow_ups, item->follow_up_count,
 				  sizeof(*item->follow_ups));
 	bus_outbox_row *row = &item->follow_ups[item->follow_up_count++];
+	const char *topic =
+		follow_up->topic != NULL ? follow_up->topic : folder->worker->topic;
 	row->kind = BUS_OUTBOX_FOLLOW_UP;
-	row->topic = bus_str_from(follow_up->topic != NULL ? follow_up->topic :
-							     folder->worker->topic);
+	row->topic = bus_str_from(topic);
 	bus_error err = BUS_ERROR_INIT;
 	if (bus_event_write(&event, BUS_MODE_BINARY, arena, &row->record, &err) !=
 	    BUS_OK) {
@@ -387,6 +394,15 @@ bus_fold_emit(bus_fold *fold, const bus_follow_up *follow_up)
 			folder->worker->name, err.text);
 		abort();
 	}
+	bus_outbox_row answer;
+	busp_teller teller = bus_folder_teller(folder);
+	if (busp_answer_promised(&teller, &event, follow_up->data, topic, arena, &answer,
+				 &item->answered)) {
+		item->follow_ups = append(arena, item->follow_ups, item->follow_up_count,
+					  sizeof(*item->follow_ups));
+		item->follow_ups[item->follow_up_count++] = answer;
+	}
+	json_decref(follow_up->data);
 }
 
 /* ---- the run ---- */

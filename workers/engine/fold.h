@@ -14,6 +14,7 @@
 #define BUS_ENGINE_FOLD_H
 
 #include "sql/store.h"
+#include "workers/engine/answer.h"
 #include "workers/engine/worker.h"
 
 /* Where rows come from that are not in memory: the store, or a test's own table. */
@@ -49,6 +50,8 @@ typedef struct bus_folder bus_folder;
 bus_folder *bus_folder_create(const bus_worker *worker, bus_fold_source source,
 			      size_t rows_max);
 void bus_folder_destroy(bus_folder *folder);
+/* Who tells sagas what its folds came to. */
+busp_teller bus_folder_teller(const bus_folder *folder);
 
 /**
  * bus_folder_run - fold a batch
