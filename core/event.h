@@ -85,7 +85,7 @@ typedef enum bus_cause {
 	BUS_CAUSE_REJECTED,          /* its fold says it can never be applied */
 	BUS_CAUSE_CONSTRAINT,        /* PostgreSQL refuses the row it leads to */
 	BUS_CAUSE_TRANSIENT, /* it failed for a reason that may pass: its key is held */
-	BUS_CAUSE_HELD,      /* an earlier event of its key failed: it waits behind that */
+	BUS_CAUSE_HELD, /* an earlier event of its key failed: it waits behind that */
 	BUS_CAUSE_COUNT,
 } bus_cause;
 

@@ -297,6 +297,8 @@ letter_of(const PGresult *rows, int row, bus_arena *arena, bus_letter *letter,
 				BUS_TIME_NONE :
 				busp_cell_int8(rows, row, 9) + BUSP_EPOCH_SHIFT_US,
 		.edited = busp_cell_str(rows, row, 10, arena),
+		.next_offset =
+			PQgetisnull(rows, row, 11) ? -1 : busp_cell_int8(rows, row, 11),
 	};
 	return bus_headers_unpack(busp_cell_str(rows, row, 7, arena), arena,
 				  &letter->record.headers, &letter->record.header_count,

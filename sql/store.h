@@ -334,6 +334,7 @@ typedef struct bus_letter {
 	bus_record record;
 	int64_t record_time_us; /* BUS_TIME_NONE: not known */
 	bus_str edited;
+	int64_t next_offset; /* the one that waits behind it, if it was read with its key; -1 */
 } bus_letter;
 
 /* One dead letter; *ret_letter is NULL if there is none. */

@@ -4,7 +4,8 @@
 -- $9 text[] who, $10 text[] why, $11 bigint[] offsets of the acts, $12 bytea[] edited data
 UPDATE busline.dead_letter d
    SET state = w.state, cause = coalesce(w.cause, d.cause),
-       detail = coalesce(w.detail, d.detail), redrives = d.redrives + w.redrives,
+       detail = coalesce(w.detail, d.detail),
+       redrives = CASE WHEN w.edited IS NULL THEN d.redrives + w.redrives ELSE 0 END,
        edited = coalesce(w.edited, d.edited),
        edited_at = CASE WHEN w.edited IS NULL THEN d.edited_at ELSE now() END,
        edited_by = CASE WHEN w.edited IS NULL THEN d.edited_by ELSE w.who END,

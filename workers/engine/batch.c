@@ -11,33 +11,16 @@
 #include "core/partition.h"
 #include "workers/engine/promises.h"
 
-/* One delivery on its way through the batch. */
-typedef struct item {
-	const bus_delivery *delivery;
-	busp_lane *lane;
-	bus_event event;
-	const bus_record *record;
-	bool identified;
-	bool repeat;
-	bool decided; /* the verdict stands: not for the fold */
-	bus_uuid identity;
-	bus_digest digest;
-	bus_verdict verdict;
-	bus_cause cause;
-	bus_str reason;
-	bus_str detail;
-	json_t *data; /* borrowed from event */
-	bus_outbox_row *outbox;
-	size_t outbox_count;
-	busp_promises promises; /* of its fold */
-	bool answered;          /* its fold promised the answer its saga waits for */
-} item;
-
 typedef struct batch {
 	const busp_batch_context *context;
 	bus_arena *arena;
-	item *items;
-	size_t count;
+	busp_item *items;
+	size_t count;        /* letters included */
+	size_t letter_count; /* behind their control */
+	size_t taken;        /* of the deliveries */
+	bool wants_alone;
+	busp_plan plan;
+	busp_refusal spent; /* of the event that is tried with care */
 } batch;
 
 static busp_lane *
@@ -51,53 +34,8 @@ lane_of(const busp_batch_context *context, int32_t partition)
 	return NULL;
 }
 
-/* Takes the deliveries that are ours and new; what lies before the lane's offset was
- * delivered again and is done. Fillers move the position and are nothing else. */
 static void
-take(batch *b, const bus_delivery *deliveries, size_t count)
-{
-	const busp_batch_context *context = b->context;
-	for (size_t i = 0; i < context->lane_count; i++) {
-		busp_lane *lane = &context->lanes[i];
-		lane->touched = false;
-		lane->next_offset = lane->stream.next_offset;
-		lane->outbox_seq = lane->stream.outbox_seq;
-		lane->head = lane->stream.head;
-	}
-	busp_lane *lane = NULL;
-	for (size_t i = 0; i < count; i++) {
-		if (lane == NULL || lane->stream.partition != deliveries[i].partition) {
-			lane = lane_of(context, deliveries[i].partition);
-		}
-		if (lane == NULL || deliveries[i].offset < lane->next_offset) {
-			continue;
-		}
-		lane->touched = true;
-		lane->next_offset = deliveries[i].offset + 1;
-		if (bus_is_filler(&deliveries[i].record)) {
-			continue;
-		}
-		b->items[b->count++] = (item){
-			.delivery = &deliveries[i],
-			.lane = lane,
-			.record = &deliveries[i].record,
-		};
-	}
-}
-
-static void
-decide(item *it, bus_verdict verdict, bus_cause cause, bus_str detail)
-{
-	it->decided = true;
-	it->verdict = verdict;
-	it->cause = cause;
-	it->reason = cause == BUS_CAUSE_NONE ? BUS_STR_NULL :
-					       bus_str_from(bus_cause_name(cause));
-	it->detail = detail;
-}
-
-static void
-decode(batch *b, item *it)
+decode(batch *b, busp_item *it)
 {
 	const busp_batch_context *context = b->context;
 	const bus_delivery *delivery = it->delivery;
@@ -112,18 +50,83 @@ decode(batch *b, item *it)
 		it->digest = bus_record_digest(it->record, context->hasher, b->arena);
 	}
 	if (bus_record_bytes(it->record) > BUS_EVENT_BYTES_MAX) {
-		decide(it, BUS_REJECTED, BUS_CAUSE_TOO_LARGE,
-		       bus_arena_printf(b->arena,
-					"the event has %zu bytes, the limit is %u",
-					bus_record_bytes(it->record),
-					BUS_EVENT_BYTES_MAX));
+		busp_item_decide(
+			it, BUS_REJECTED, BUS_CAUSE_TOO_LARGE,
+			bus_arena_printf(b->arena,
+					 "the event has %zu bytes, the limit is %u",
+					 bus_record_bytes(it->record),
+					 BUS_EVENT_BYTES_MAX));
 	} else if (status != BUS_OK) {
-		decide(it, BUS_REJECTED, cause,
-		       bus_arena_str(b->arena, bus_str_from(err.text)));
+		busp_item_decide(it, BUS_REJECTED, cause,
+				 bus_arena_str(b->arena, bus_str_from(err.text)));
 	} else if (event->time_us == BUS_TIME_NONE) {
 		/* The log's own timestamp: the same at every replay. */
 		event->time_us =
 			delivery->timestamp_ms < 0 ? 0 : delivery->timestamp_ms * 1000;
+	}
+	if (!it->decided && !it->letter) {
+		it->act = busp_act_of(event);
+	}
+}
+
+/* Must this event be a unit alone? */
+static bool
+is_special(const busp_item *it)
+{
+	return it->act != BUSP_ACT_NONE ||
+	       it->lane->stream.idle_assignments >= BUSP_CAREFUL_ASSIGNMENTS;
+}
+
+/* The lanes as they are before the batch. */
+static void
+start(const busp_batch_context *context)
+{
+	for (size_t i = 0; i < context->lane_count; i++) {
+		busp_lane *lane = &context->lanes[i];
+		lane->touched = false;
+		lane->next_offset = lane->stream.next_offset;
+		lane->outbox_seq = lane->stream.outbox_seq;
+		lane->head = lane->stream.head;
+	}
+}
+
+/* Takes the deliveries that are ours and new, up to one that must be alone; what lies before
+ * the lane's offset was delivered again and is done. Fillers move the position and are nothing
+ * else. */
+static void
+take(batch *b, const bus_delivery *deliveries, size_t count)
+{
+	const busp_batch_context *context = b->context;
+	busp_lane *lane = NULL;
+	for (; b->taken < count; b->taken++) {
+		const bus_delivery *delivery = &deliveries[b->taken];
+		if (lane == NULL || lane->stream.partition != delivery->partition) {
+			lane = lane_of(context, delivery->partition);
+		}
+		if (lane == NULL || delivery->offset < lane->next_offset) {
+			continue;
+		}
+		if (!bus_is_filler(&delivery->record)) {
+			busp_item *it = &b->items[b->count];
+			*it = (busp_item){
+				.delivery = delivery,
+				.lane = lane,
+				.record = &delivery->record,
+			};
+			decode(b, it);
+			if (is_special(it) && (b->count > 0 || !context->alone)) {
+				b->wants_alone = b->count == 0;
+				bus_event_fini(&it->event);
+				return;
+			}
+			b->count++;
+		}
+		lane->touched = true;
+		lane->next_offset = delivery->offset + 1;
+		if (b->count > 0 && context->alone) {
+			b->taken++;
+			return;
+		}
 	}
 }
 
@@ -132,7 +135,7 @@ decode(batch *b, item *it)
 static int
 compare_identity(const void *a, const void *b)
 {
-	const item *x = *(item *const *)a, *y = *(item *const *)b;
+	const busp_item *x = *(busp_item *const *)a, *y = *(busp_item *const *)b;
 	if (x->lane != y->lane) {
 		return x->lane < y->lane ? -1 : 1;
 	}
@@ -145,7 +148,7 @@ compare_identity(const void *a, const void *b)
 }
 
 static void
-mark_known(batch *b, item *it, const uint8_t digest[16], int64_t offset)
+mark_known(batch *b, busp_item *it, const uint8_t digest[16], int64_t offset)
 {
 	if (memcmp(digest, it->digest.bytes, 16) == 0) {
 		it->repeat = true;
@@ -153,19 +156,20 @@ mark_known(batch *b, item *it, const uint8_t digest[16], int64_t offset)
 	}
 	/* Its identity is taken: the dead letter is found by its offset. */
 	it->identified = false;
-	decide(it, BUS_REJECTED, BUS_CAUSE_IDENTITY_CONFLICT,
-	       bus_arena_printf(
-		       b->arena,
-		       "source and id were used before, with other bytes, at offset "
-		       "%lld of the same partition; publish under a new id",
-		       (long long)offset));
+	busp_item_decide(
+		it, BUS_REJECTED, BUS_CAUSE_IDENTITY_CONFLICT,
+		bus_arena_printf(
+			b->arena,
+			"source and id were used before, with other bytes, at offset "
+			"%lld of the same partition; publish under a new id",
+			(long long)offset));
 }
 
 /* Which items are known, in the database or earlier in this batch? */
 static bus_status
 find_repeats(batch *b, bus_error *err)
 {
-	item **sorted = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*sorted));
+	busp_item **sorted = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*sorted));
 	int32_t *streams = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*streams));
 	bus_uuid *identities =
 		bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*identities));
@@ -189,9 +193,9 @@ find_repeats(batch *b, bus_error *err)
 	if (status != BUS_OK) {
 		return status;
 	}
-	const item *first = NULL;
+	const busp_item *first = NULL;
 	for (size_t i = 0; i < n; i++) {
-		item *it = sorted[i];
+		busp_item *it = sorted[i];
 		bool same = first != NULL && first->lane == it->lane &&
 			    memcmp(&first->identity, &it->identity,
 				   sizeof(it->identity)) == 0;
@@ -210,7 +214,7 @@ find_repeats(batch *b, bus_error *err)
 
 /* An event away from home goes there through the outbox, its bytes untouched. */
 static void
-send_home(batch *b, item *it, bus_str key)
+send_home(batch *b, busp_item *it, bus_str key)
 {
 	bus_outbox_row *row = bus_arena_alloc(b->arena, sizeof(*row));
 	*row = (bus_outbox_row){
@@ -221,7 +225,7 @@ send_home(batch *b, item *it, bus_str key)
 	row->record.key = key;
 	it->outbox = row;
 	it->outbox_count = 1;
-	decide(it, BUS_REROUTED, BUS_CAUSE_NONE, BUS_STR_NULL);
+	busp_item_decide(it, BUS_REROUTED, BUS_CAUSE_NONE, BUS_STR_NULL);
 }
 
 static bus_str
@@ -251,13 +255,55 @@ describe(const bus_schema_report *report, const bus_error *err, bus_arena *arena
 	return bus_arena_str(arena, (bus_str){ text, len });
 }
 
+/* What is known of an earlier try of this event; NULL: nothing. */
+static const busp_refusal *
+refusal_of(const batch *b, const busp_item *it)
+{
+	const busp_refusal *told = b->context->refusal;
+	return busp_refusal_is_of(told, it)      ? told :
+	       busp_refusal_is_of(&b->spent, it) ? &b->spent :
+						   NULL;
+}
+
+/* An event that is right, but cannot be folded now. */
 static void
-check(batch *b, item *it)
+hold_back(batch *b, busp_item *it)
+{
+	const busp_batch_context *context = b->context;
+	const busp_refusal *refusal = refusal_of(b, it);
+	if (refusal != NULL && refusal->kind == BUSP_REFUSED) {
+		busp_item_decide(it, BUS_REJECTED, BUS_CAUSE_CONSTRAINT,
+				 bus_arena_str(b->arena, bus_str_from(refusal->detail)));
+		return;
+	}
+	const bus_held_key *key =
+		busp_quarantine_find(context->quarantine, it->lane->stream.stream,
+				     it->event.tenant, it->event.subject);
+	if (key != NULL) {
+		busp_item_decide(it, BUS_HELD, BUS_CAUSE_HELD,
+				 bus_arena_printf(b->arena, "waits behind offset %lld",
+						  (long long)key->head));
+	} else if (refusal != NULL) {
+		busp_plan_hold(context->quarantine, &b->plan, it, refusal, b->arena);
+	}
+}
+
+/* An act comes where the letter lies that it names, whatever its own key. A letter was looked
+ * at when it came. */
+static bool
+needs_no_home(const busp_item *it)
+{
+	return it->letter || it->act == BUSP_ACT_REDRIVE || it->act == BUSP_ACT_EDIT ||
+	       it->act == BUSP_ACT_DISCARD;
+}
+
+static void
+check(batch *b, busp_item *it)
 {
 	const busp_batch_context *context = b->context;
 	bus_str key = bus_event_key(&it->event, b->arena);
-	if (bus_partition_home(key, context->topic_partitions) !=
-	    it->delivery->partition) {
+	if (!needs_no_home(it) && bus_partition_home(key, context->topic_partitions) !=
+					  it->delivery->partition) {
 		send_home(b, it, key);
 		return;
 	}
@@ -266,20 +312,95 @@ check(batch *b, item *it)
 	bus_cause cause = BUS_CAUSE_NONE;
 	if (bus_registry_validate(context->registry, bus_str_from(context->worker->topic),
 				  &it->event, &report, &cause, &err) != BUS_OK) {
-		decide(it, BUS_REJECTED, cause, describe(&report, &err, b->arena));
-		return;
-	}
-	const busp_refusal *refusal = context->refusal;
-	if (refusal->set && refusal->partition == it->delivery->partition &&
-	    refusal->offset == it->delivery->offset) {
-		decide(it, BUS_REJECTED, BUS_CAUSE_CONSTRAINT,
-		       bus_arena_str(b->arena, bus_str_from(refusal->detail)));
+		busp_item_decide(it, BUS_REJECTED, cause,
+				 describe(&report, &err, b->arena));
 		return;
 	}
 	if (bus_event_data(&it->event, &it->data, &err) != BUS_OK) {
-		decide(it, BUS_REJECTED, BUS_CAUSE_INVALID_DATA,
-		       bus_arena_str(b->arena, bus_str_from(err.text)));
+		busp_item_decide(it, BUS_REJECTED, BUS_CAUSE_INVALID_DATA,
+				 bus_arena_str(b->arena, bus_str_from(err.text)));
+		return;
 	}
+	if (!it->letter && it->act == BUSP_ACT_NONE) {
+		hold_back(b, it);
+	}
+}
+
+/* ---- held keys ---- */
+
+/* Whatever this event does to the worker, that it is tried is known before. */
+static bus_status
+count_careful(batch *b, bus_error *err)
+{
+	const busp_batch_context *context = b->context;
+	const busp_item *it = &b->items[0];
+	int32_t attempts = 0;
+	if (!context->alone || b->count == 0 ||
+	    it->lane->stream.idle_assignments < BUSP_CAREFUL_ASSIGNMENTS ||
+	    busp_refusal_is_of(context->refusal, it)) {
+		return BUS_OK;
+	}
+	bus_status status = bus_store_attempt_event(context->store, &it->lane->stream,
+						    it->delivery->offset, &attempts, err);
+	int32_t attempts_max = busp_quarantine_retry(context->quarantine)->attempts_max;
+	if (status == BUS_OK && attempts > attempts_max) {
+		b->spent = (busp_refusal){
+			.set = true,
+			.kind = BUSP_SPENT,
+			.partition = it->delivery->partition,
+			.offset = it->delivery->offset,
+		};
+		snprintf(b->spent.detail, sizeof(b->spent.detail),
+			 "its worker ended during each of %d tries", attempts_max);
+	}
+	return status;
+}
+
+/* A control becomes a plan; the letters it is about become items behind it. */
+static bus_status
+plan(batch *b, bus_error *err)
+{
+	const busp_batch_context *context = b->context;
+	busp_item *control = &b->items[0];
+	if (b->count == 0 || control->act == BUSP_ACT_NONE || control->repeat ||
+	    control->decided) {
+		return BUS_OK;
+	}
+	const busp_refusal *refusal = refusal_of(b, control);
+	bus_status status =
+		busp_plan_make(context->quarantine, context->store,
+			       refusal != NULL ? refusal : context->refusal,
+			       context->letters_max, control, b->arena, &b->plan, err);
+	control->decided = true;
+	if (status != BUS_OK || b->plan.failed != NULL) {
+		return status;
+	}
+	for (size_t i = 0; i < b->plan.letter_count; i++) {
+		const bus_letter *letter = &b->plan.letters[i];
+		bus_delivery *delivery = bus_arena_alloc(b->arena, sizeof(*delivery));
+		*delivery = (bus_delivery){
+			.topic = context->worker->topic,
+			.partition = control->delivery->partition,
+			.offset = letter->offset,
+			.timestamp_ms = letter->record_time_us == BUS_TIME_NONE ?
+						-1 :
+						letter->record_time_us / 1000,
+			.record = letter->record,
+		};
+		busp_item *it = &b->items[b->count++];
+		*it = (busp_item){
+			.delivery = delivery,
+			.lane = control->lane,
+			.record = &delivery->record,
+			.letter = true,
+		};
+		b->letter_count++;
+		decode(b, it);
+		if (!it->decided) {
+			check(b, it);
+		}
+	}
+	return BUS_OK;
 }
 
 /* ---- folding ---- */
@@ -288,10 +409,10 @@ static bus_status
 fold(batch *b, bus_error *err)
 {
 	bus_fold_item *folds = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*folds));
-	item **of = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*of));
+	busp_item **of = bus_arena_alloc(b->arena, (b->count + 1) * sizeof(*of));
 	size_t n = 0;
 	for (size_t i = 0; i < b->count; i++) {
-		item *it = &b->items[i];
+		busp_item *it = &b->items[i];
 		if (!it->repeat && !it->decided) {
 			folds[n] =
 				(bus_fold_item){ .event = &it->event, .data = it->data };
@@ -303,20 +424,19 @@ fold(batch *b, bus_error *err)
 		return status;
 	}
 	for (size_t i = 0; i < n; i++) {
-		item *it = of[i];
+		busp_item *it = of[i];
 		it->verdict = folds[i].verdict;
 		it->reason = folds[i].reason;
 		it->outbox = folds[i].follow_ups;
 		it->outbox_count = folds[i].follow_up_count;
-		it->promises = (busp_promises){
-			.timers = folds[i].timers,
-			.timer_count = folds[i].timer_count,
-			.incidents = folds[i].incidents,
-			.incident_count = folds[i].incident_count,
-		};
+		it->timers = folds[i].timers;
+		it->timer_count = folds[i].timer_count;
+		it->incidents = folds[i].incidents;
+		it->incident_count = folds[i].incident_count;
 		it->answered = folds[i].answered;
 		if (it->verdict == BUS_REJECTED) {
-			decide(it, BUS_REJECTED, BUS_CAUSE_REJECTED, folds[i].reason);
+			busp_item_decide(it, BUS_REJECTED, BUS_CAUSE_REJECTED,
+					 folds[i].reason);
 		}
 	}
 	return BUS_OK;
@@ -328,7 +448,7 @@ answer(batch *b)
 {
 	busp_teller teller = bus_folder_teller(b->context->folder);
 	for (size_t i = 0; i < b->count; i++) {
-		item *it = &b->items[i];
+		busp_item *it = &b->items[i];
 		if (it->repeat || it->event.sagaid.len == 0) {
 			continue;
 		}
@@ -340,12 +460,13 @@ answer(batch *b)
 			.reason = it->detail.data != NULL ? it->detail : it->reason,
 			.answered = it->answered,
 		};
-		bus_outbox_row *rows =
-			bus_arena_alloc(b->arena, (it->outbox_count + 1) * sizeof(*rows));
+		bus_outbox_row *rows = bus_arena_alloc(
+			b->arena, (it->outbox_count + 1) * sizeof(*rows));
 		if (busp_answer_folded(&teller, &outcome, b->arena,
 				       &rows[it->outbox_count])) {
 			if (it->outbox_count > 0) {
-				memcpy(rows, it->outbox, it->outbox_count * sizeof(*rows));
+				memcpy(rows, it->outbox,
+				       it->outbox_count * sizeof(*rows));
 			}
 			it->outbox = rows;
 			it->outbox_count++;
@@ -356,7 +477,7 @@ answer(batch *b)
 /* ---- the unit ---- */
 
 static bus_digest
-chain(batch *b, const item *it)
+chain(batch *b, const busp_item *it)
 {
 	static const uint8_t tag = 0x01;
 	bus_hasher *hasher = b->context->hasher;
@@ -374,6 +495,34 @@ chain(batch *b, const item *it)
 	return bus_hasher_end(hasher);
 }
 
+/* The row of a delivery that counts, and the dead letter beside it. */
+static void
+write_ledger(batch *b, busp_item *it, bus_ledger_row *row, bus_dead_letter *dead,
+	     busp_batch *ret)
+{
+	busp_lane *lane = it->lane;
+	*row = (bus_ledger_row){
+		.stream = lane->stream.stream,
+		.offset = it->delivery->offset,
+		.identified = it->identified,
+		.identity = it->identity,
+		.digest = it->digest,
+		.event = &it->event,
+		.record = it->record,
+		.record_time_ms = it->delivery->timestamp_ms,
+		.verdict = it->verdict,
+		.reason = it->reason,
+	};
+	row->hash = lane->head = chain(b, it);
+	if (it->cause != BUS_CAUSE_NONE) {
+		dead[ret->unit.dead_letter_count++] = (bus_dead_letter){
+			.row = row,
+			.cause = it->cause,
+			.detail = it->detail,
+		};
+	}
+}
+
 static void
 write_rows(batch *b, busp_batch *ret)
 {
@@ -387,32 +536,14 @@ write_rows(batch *b, busp_batch *ret)
 	bus_outbox_row *outbox =
 		bus_arena_alloc(b->arena, (outbox_count + 1) * sizeof(*outbox));
 	for (size_t i = 0; i < b->count; i++) {
-		item *it = &b->items[i];
+		busp_item *it = &b->items[i];
 		if (it->repeat) {
 			ret->repeat_count++;
 			continue;
 		}
 		busp_lane *lane = it->lane;
-		bus_ledger_row *row = &ledger[ret->unit.ledger_count++];
-		*row = (bus_ledger_row){
-			.stream = lane->stream.stream,
-			.offset = it->delivery->offset,
-			.identified = it->identified,
-			.identity = it->identity,
-			.digest = it->digest,
-			.event = &it->event,
-			.record = it->record,
-			.record_time_ms = it->delivery->timestamp_ms,
-			.verdict = it->verdict,
-			.reason = it->reason,
-		};
-		row->hash = lane->head = chain(b, it);
-		if (it->cause != BUS_CAUSE_NONE) {
-			dead[ret->unit.dead_letter_count++] = (bus_dead_letter){
-				.row = row,
-				.cause = it->cause,
-				.detail = it->detail,
-			};
+		if (!it->letter) {
+			write_ledger(b, it, &ledger[ret->unit.ledger_count++], dead, ret);
 		}
 		for (size_t o = 0; o < it->outbox_count; o++) {
 			bus_outbox_row *promise = &outbox[ret->unit.outbox_count++];
@@ -433,15 +564,17 @@ write_promises(batch *b, busp_batch *ret)
 	busp_promises all = { 0 };
 	for (size_t i = 0; i < b->count; i++) {
 		if (!b->items[i].repeat) {
-			busp_promises_count(&all, b->items[i].promises.timer_count,
-					    b->items[i].promises.incident_count);
+			busp_promises_count(&all, b->items[i].timer_count,
+					    b->items[i].incident_count);
 		}
 	}
 	busp_promises_room(&all, b->arena);
 	for (size_t i = 0; i < b->count; i++) {
-		const item *it = &b->items[i];
+		const busp_item *it = &b->items[i];
+		const busp_promises of_item = { it->timers, it->timer_count,
+						it->incidents, it->incident_count };
 		if (!it->repeat) {
-			busp_promises_add(&all, &it->promises, it->lane->stream.stream,
+			busp_promises_add(&all, &of_item, it->lane->stream.stream,
 					  it->delivery->offset);
 		}
 	}
@@ -482,43 +615,77 @@ release(batch *b)
 	}
 }
 
+/* What the batch does beside its rows. */
+static void
+hand_over(batch *b, busp_batch *ret)
+{
+	ret->event_count = b->count - b->letter_count;
+	ret->letter_count = b->letter_count;
+	ret->unit.letter_changes = b->plan.changes;
+	ret->unit.letter_change_count = b->plan.change_count;
+	if (b->plan.changed) {
+		ret->held = b->plan.change;
+		ret->unit.held_keys = &ret->held;
+		ret->unit.held_key_count = 1;
+	}
+	if (b->count > 0) {
+		ret->first_partition = b->items[0].delivery->partition;
+		ret->first_offset = b->items[0].delivery->offset;
+	}
+}
+
+static bus_status
+make(batch *b, busp_batch *ret, bus_error *err)
+{
+	bus_status status = count_careful(b, err);
+	if (status == BUS_OK && b->context->probe) {
+		status = find_repeats(b, err);
+	}
+	for (size_t i = 0; i < b->count && status == BUS_OK; i++) {
+		if (!b->items[i].repeat && !b->items[i].decided) {
+			check(b, &b->items[i]);
+		}
+	}
+	if (status == BUS_OK) {
+		status = plan(b, err);
+	}
+	if (status == BUS_OK) {
+		status = fold(b, err);
+	}
+	if (status == BUS_OK) {
+		busp_plan_settle(b->context->quarantine, &b->plan,
+				 b->letter_count > 0 ? &b->items[1] : NULL, b->arena);
+		answer(b);
+		write_rows(b, ret);
+		write_promises(b, ret);
+		advance(b, ret);
+		hand_over(b, ret);
+	}
+	return status;
+}
+
 bus_status
 busp_batch_make(const busp_batch_context *context, const bus_delivery *deliveries,
 		size_t count, bus_arena *arena, busp_batch *ret_batch, bus_error *err)
 {
 	batch b = { .context = context, .arena = arena };
-	b.items = bus_arena_alloc(arena, (count + 1) * sizeof(*b.items));
+	size_t room = count + 1 + (context->alone ? BUSP_DRAIN_LETTERS_MAX : 0);
+	bus_status status = BUS_OK;
+	b.items = bus_arena_alloc(arena, room * sizeof(*b.items));
 	memset(ret_batch, 0, sizeof(*ret_batch));
+	start(context);
 	take(&b, deliveries, count);
-	for (size_t i = 0; i < b.count; i++) {
-		decode(&b, &b.items[i]);
+	if (!b.wants_alone) {
+		status = make(&b, ret_batch, err);
 	}
-	bus_status status = context->probe ? find_repeats(&b, err) : BUS_OK;
-	for (size_t i = 0; i < b.count && status == BUS_OK; i++) {
-		if (!b.items[i].repeat && !b.items[i].decided) {
-			check(&b, &b.items[i]);
-		}
-	}
-	if (status == BUS_OK) {
-		status = fold(&b, err);
-	}
-	if (status == BUS_OK) {
-		answer(&b);
-		write_rows(&b, ret_batch);
-		write_promises(&b, ret_batch);
-		advance(&b, ret_batch);
-		ret_batch->event_count = b.count;
-		if (b.count > 0) {
-			ret_batch->first_partition = b.items[0].delivery->partition;
-			ret_batch->first_offset = b.items[0].delivery->offset;
-		}
-	}
+	ret_batch->taken = b.taken;
+	ret_batch->wants_alone = b.wants_alone;
 	release(&b);
 	return status;
 }
 
 void
-busp_batch_keep(const busp_batch_context *context)
+busp_batch_keep(const busp_batch_context *context, const busp_batch *made)
 {
 	for (size_t i = 0; i < context->lane_count; i++) {
 		busp_lane *lane = &context->lanes[i];
@@ -526,8 +693,12 @@ busp_batch_keep(const busp_batch_context *context)
 			lane->stream.next_offset = lane->next_offset;
 			lane->stream.outbox_seq = lane->outbox_seq;
 			lane->stream.head = lane->head;
+			lane->stream.idle_assignments = 0;
 			lane->touched = false;
 		}
+	}
+	if (made->unit.held_key_count > 0) {
+		busp_quarantine_put(context->quarantine, &made->held);
 	}
 	bus_folder_keep(context->folder);
 }

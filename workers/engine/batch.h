@@ -13,31 +13,7 @@
 #include "broker-adapters/adapter.h"
 #include "schemas/registry.h"
 #include "workers/engine/fold.h"
-
-/* Longest text kept of why an event was refused. */
-#define BUSP_DETAIL_MAX 1024
-
-typedef struct busp_lane {
-	bus_stream stream; /* expected by the next unit */
-	bool held;         /* its position cannot be read: an incident is open */
-	/* Offsets that are missing before these were met: once, and again after a rewind.
-	 * 0 is never the end of a gap. */
-	int64_t gap_suspect;
-	int64_t gap_end;
-	/* of the batch being made */
-	bool touched;
-	int64_t next_offset;
-	int64_t outbox_seq;
-	bus_digest head;
-} busp_lane;
-
-/* An event that PostgreSQL refused when it stood alone: it becomes a dead letter. */
-typedef struct busp_refusal {
-	bool set;
-	int32_t partition;
-	int64_t offset;
-	char detail[BUSP_DETAIL_MAX];
-} busp_refusal;
+#include "workers/engine/quarantine.h"
 
 typedef struct busp_batch_context {
 	const bus_worker *worker;
@@ -49,13 +25,20 @@ typedef struct busp_batch_context {
 	size_t lane_count;
 	int32_t topic_partitions;
 	const busp_refusal *refusal;
-	bool probe; /* ask which events are repeats before folding */
+	busp_quarantine *quarantine;
+	size_t letters_max; /* of a drain */
+	bool probe;         /* ask which events are repeats before folding */
+	bool alone;         /* no unit is in flight, and none is sent before the answer */
 } busp_batch_context;
 
 typedef struct busp_batch {
 	bus_unit unit;
-	size_t event_count; /* deliveries taken, repeats included */
+	size_t taken;       /* deliveries that are done with when the unit is */
+	bool wants_alone;   /* nothing was made: the next event needs context.alone */
+	size_t event_count; /* repeats included */
 	size_t repeat_count;
+	size_t letter_count;     /* dead letters that are folded in it */
+	bus_held_key held;       /* what becomes of a key */
 	int32_t first_partition; /* of the first delivery, to name it if it stands alone */
 	int64_t first_offset;
 } busp_batch;
@@ -67,6 +50,8 @@ typedef struct busp_batch {
  * @arena: the batch's
  * @ret_batch: unit.position_count is 0 if nothing of it was new
  *
+ * Takes fewer than there are if one of them must be alone: see quarantine.h.
+ *
  * Errors: those of the store (repeats, load).
  */
 BUS_MUST_CHECK bus_status busp_batch_make(const busp_batch_context *context,
@@ -75,6 +60,6 @@ BUS_MUST_CHECK bus_status busp_batch_make(const busp_batch_context *context,
 					  bus_error *err);
 
 /* The unit has been sent: the lanes expect what it leaves behind. */
-void busp_batch_keep(const busp_batch_context *context);
+void busp_batch_keep(const busp_batch_context *context, const busp_batch *batch);
 
 #endif

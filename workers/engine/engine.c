@@ -29,6 +29,7 @@
 typedef struct sent {
 	size_t event_count;
 	size_t repeat_count;
+	size_t letter_count;
 	int32_t first_partition;
 	int64_t first_offset;
 } sent;
@@ -51,9 +52,13 @@ typedef struct engine {
 	sent sent[BUS_UNITS_IN_FLIGHT_MAX];
 	size_t sent_count;
 
-	bool probe;        /* the last unit met a repeat */
-	size_t one_by_one; /* this many events are sent in units of one */
+	bool probe; /* the last unit met a repeat */
+	/* One of these many events has made a unit fail: they are sent in units of so many. */
+	size_t suspect_count;
+	size_t suspect_unit;
 	busp_refusal refusal;
+	busp_quarantine *quarantine;
+	size_t letters_max;  /* of a drain */
 	bus_backoff backoff; /* of recoveries in a row */
 	int64_t noted_ms;
 	int64_t held_ms;
@@ -79,6 +84,8 @@ context_of(engine *e)
 		.lane_count = e->lane_count,
 		.topic_partitions = e->topic_partitions,
 		.refusal = &e->refusal,
+		.quarantine = e->quarantine,
+		.letters_max = e->letters_max,
 		.probe = e->probe,
 	};
 }
@@ -141,7 +148,24 @@ drop_lanes(engine *e)
 	bus_folder_forget(e->folder);
 }
 
-/* Calls a store read until it answers something else than "try again". */
+static bus_status
+load_held_keys(engine *e, const bus_stream *streams, bus_error *err)
+{
+	int32_t *numbers = calloc(e->lane_count + 1, sizeof(*numbers));
+	if (numbers == NULL) {
+		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");
+	}
+	for (size_t i = 0; i < e->lane_count; i++) {
+		numbers[i] = streams[i].stream;
+	}
+	bus_status status = busp_quarantine_load(e->quarantine, e->store, numbers,
+						 e->lane_count, err);
+	free(numbers);
+	return status;
+}
+
+/* The streams' rows, and the keys that are held in them; asks until the answer is something
+ * else than "try again". */
 static bus_status
 read_streams(engine *e, bus_stream *streams, bool assign, bus_error *err)
 {
@@ -169,6 +193,9 @@ read_streams(engine *e, bus_stream *streams, bool assign, bus_error *err)
 						   e->lane_count, streams, err) :
 				  bus_store_positions(e->store, streams, e->lane_count,
 						      err);
+		if (status == BUS_OK) {
+			status = load_held_keys(e, streams, err);
+		}
 		if (status == BUS_OK || status == BUS_E_FATAL) {
 			break;
 		}
@@ -224,42 +251,69 @@ log_lost_unit(const bus_error *err)
 		      err);
 }
 
+/* One event alone, or one letter, has made its unit fail. */
+static bus_status
+refuse(engine *e, const sent *oldest, busp_refusal_kind kind, const bus_error *cause,
+       bus_error *err)
+{
+	bool again = e->refusal.set && e->refusal.partition == oldest->first_partition &&
+		     e->refusal.offset == oldest->first_offset;
+	if (again && kind == BUSP_REFUSED) {
+		return bus_error_set(err, BUS_E_FATAL, cause->origin, cause->native_code,
+				     "event %s/%d@%" PRId64
+				     " is refused even as a dead letter: %s",
+				     e->worker->topic, oldest->first_partition,
+				     oldest->first_offset, cause->text);
+	}
+	if (again) {
+		/* Setting it aside fails, too: that is not the event's doing. */
+		bus_service_pause(e->service, bus_backoff_next_ms(&e->backoff));
+		return BUS_OK;
+	}
+	e->refusal = (busp_refusal){
+		.set = true,
+		.kind = kind,
+		.partition = oldest->first_partition,
+		.offset = oldest->first_offset,
+	};
+	snprintf(e->refusal.detail, sizeof(e->refusal.detail), "%s", cause->text);
+	if (e->suspect_count == 0) {
+		e->suspect_count = e->suspect_unit = 1;
+	}
+	return BUS_OK;
+}
+
+/* A tenth of those among which the culprit is: three failures find it among a thousand. */
+static size_t
+tenth(size_t count)
+{
+	return count < 10 ? 1 : count / 10;
+}
+
 /* What the failure of the oldest unit teaches for the next attempt. */
 static bus_status
 learn(engine *e, const bus_error *cause, bus_error *err)
 {
 	const sent *oldest = e->sent_count > 0 ? &e->sent[0] : NULL;
+	bool refused = cause->status == BUS_E_REJECT;
 	if (bus_store_is_repeat(cause)) {
 		e->probe = true;
 		return BUS_OK;
 	}
-	if (cause->status == BUS_E_REJECT && oldest != NULL) {
-		if (oldest->event_count > 1) {
-			e->one_by_one = oldest->event_count;
-			return BUS_OK;
-		}
-		if (e->refusal.set && e->refusal.partition == oldest->first_partition &&
-		    e->refusal.offset == oldest->first_offset) {
-			return bus_error_set(err, BUS_E_FATAL, cause->origin,
-					     cause->native_code,
-					     "event %s/%d@%" PRId64
-					     " is refused even as a dead letter: %s",
-					     e->worker->topic, oldest->first_partition,
-					     oldest->first_offset, cause->text);
-		}
-		e->refusal = (busp_refusal){
-			.set = true,
-			.partition = oldest->first_partition,
-			.offset = oldest->first_offset,
-		};
-		snprintf(e->refusal.detail, sizeof(e->refusal.detail), "%s", cause->text);
-		if (e->one_by_one == 0) {
-			e->one_by_one = 1;
-		}
+	if (oldest == NULL || (!refused && !bus_store_may_pass(cause))) {
+		bus_service_pause(e->service, bus_backoff_next_ms(&e->backoff));
 		return BUS_OK;
 	}
-	bus_service_pause(e->service, bus_backoff_next_ms(&e->backoff));
-	return BUS_OK;
+	if (oldest->event_count > 1) {
+		e->suspect_count = oldest->event_count;
+		e->suspect_unit = tenth(oldest->event_count);
+		return BUS_OK;
+	}
+	if (oldest->letter_count > 1) {
+		e->letters_max = tenth(oldest->letter_count);
+		return BUS_OK;
+	}
+	return refuse(e, oldest, refused ? BUSP_REFUSED : BUSP_FAILED, cause, err);
 }
 
 /* The one way back after a failed unit or read. */
@@ -316,12 +370,16 @@ count_done(engine *e)
 	if (done.repeat_count == 0) {
 		e->probe = false;
 	}
-	if (e->one_by_one > 0) {
-		e->one_by_one -= done.event_count < e->one_by_one ? done.event_count :
-								    e->one_by_one;
-		if (e->one_by_one == 0) {
-			e->refusal.set = false;
-		}
+	if (done.letter_count > 0) {
+		e->letters_max = done.letter_count * 10 < BUSP_DRAIN_LETTERS_MAX ?
+					 done.letter_count * 10 :
+					 BUSP_DRAIN_LETTERS_MAX;
+	}
+	if (e->suspect_count > 0) {
+		e->suspect_count -= done.event_count < e->suspect_count ?
+					    done.event_count :
+					    e->suspect_count;
+		e->refusal.set = e->refusal.set && e->suspect_count > 0;
 	}
 }
 
@@ -350,37 +408,53 @@ await_all(engine *e, bus_error *err)
 	return BUS_OK;
 }
 
+/* Sends what can go into one unit; the next one goes on behind *ret_taken deliveries. */
 static bus_status
-apply(engine *e, const bus_delivery *deliveries, size_t count, bus_error *err)
+apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken,
+      bus_error *err)
 {
-	/* Reads come after what is in flight, and a probe or a unit of one must see its end. */
-	bool alone = e->probe || e->one_by_one > 0;
-	size_t most = alone ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
-	while (bus_store_in_flight(e->store) >= most) {
-		bus_status status = await(e, -1, err);
-		if (status != BUS_OK) {
-			return status;
-		}
+	/* Reads come after what is in flight, and a probe or a unit of suspects must see its
+	 * end. */
+	bool careful = e->probe || e->suspect_count > 0;
+	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
+	bus_status status = BUS_OK;
+	while (status == BUS_OK && bus_store_in_flight(e->store) >= most) {
+		status = await(e, -1, err);
+	}
+	if (status != BUS_OK) {
+		return status;
 	}
 	busp_batch_context context = context_of(e);
 	busp_batch batch;
 	bus_arena_reset(e->arena);
-	bus_status status =
-		busp_batch_make(&context, deliveries, count, e->arena, &batch, err);
+	status = busp_batch_make(&context, deliveries, count, e->arena, &batch, err);
+	if (status == BUS_OK && batch.wants_alone) {
+		status = await_all(e, err);
+		if (status != BUS_OK) {
+			return status;
+		}
+		context = context_of(e);
+		context.alone = true;
+		bus_arena_reset(e->arena);
+		status = busp_batch_make(&context, deliveries, count, e->arena, &batch,
+					 err);
+	}
+	*ret_taken = batch.taken;
 	if (status != BUS_OK || batch.unit.position_count == 0) {
 		return status;
 	}
 	e->sent[e->sent_count++] = (sent){
 		.event_count = batch.event_count,
 		.repeat_count = batch.repeat_count,
+		.letter_count = batch.letter_count,
 		.first_partition = batch.first_partition,
 		.first_offset = batch.first_offset,
 	};
 	status = bus_store_submit(e->store, &batch.unit, err);
 	if (status == BUS_OK) {
-		busp_batch_keep(&context);
+		busp_batch_keep(&context, &batch);
 	}
-	return status;
+	return status == BUS_OK && context.alone ? await_all(e, err) : status;
 }
 
 /* ---- gaps ---- */
@@ -461,10 +535,12 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 	}
 	busp_lane *gap_lane = NULL;
 	size_t count = find_gap(e, poll, &gap_lane);
-	size_t step = 0;
-	for (size_t i = 0; i < count; i += step) {
-		step = e->one_by_one > 0 ? 1 : count - i;
-		bus_status status = apply(e, &poll->deliveries[i], step, err);
+	size_t taken = 0;
+	for (size_t i = 0; i < count; i += taken) {
+		size_t few = e->suspect_count > 0 && e->suspect_unit < count - i ?
+				     e->suspect_unit :
+				     count - i;
+		bus_status status = apply(e, &poll->deliveries[i], few, &taken, err);
 		if (status != BUS_OK) {
 			return status;
 		}
@@ -697,6 +773,22 @@ turn(engine *e, bus_error *err)
 	return status;
 }
 
+static busp_quarantine *
+open_quarantine(const bus_config *config)
+{
+	int64_t attempts = bus_config_int(config, BUS_CONF_WORKER_ATTEMPTS);
+	int64_t base_ms = bus_config_int(config, BUS_CONF_WORKER_RETRY_BASE_MS);
+	int64_t cap_ms = bus_config_int(config, BUS_CONF_WORKER_RETRY_CAP_MS);
+	const busp_retry retry = {
+		.attempts_max = attempts < 1             ? 1 :
+				attempts > INT32_MAX / 2 ? INT32_MAX / 2 :
+							   (int32_t)attempts,
+		.base_ms = base_ms < 0 ? 0 : base_ms,
+		.cap_ms = cap_ms < 0 ? 0 : cap_ms,
+	};
+	return busp_quarantine_create(&retry);
+}
+
 static bus_status
 open_engine(engine *e, bus_error *err)
 {
@@ -710,7 +802,10 @@ open_engine(engine *e, bus_error *err)
 	e->store = bus_service_store(e->service, "busline_worker");
 	e->hasher = bus_hasher_create();
 	e->arena = bus_arena_create(1u << 20);
-	if (e->store == NULL || e->hasher == NULL || e->arena == NULL) {
+	e->quarantine = open_quarantine(e->service->config);
+	e->letters_max = BUSP_DRAIN_LETTERS_MAX;
+	if (e->store == NULL || e->hasher == NULL || e->arena == NULL ||
+	    e->quarantine == NULL) {
 		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");
 	}
 	return bus_service_open(e->service, e->store, &e->place, &e->adapter, err);
@@ -736,6 +831,7 @@ close_engine(engine *e)
 	bus_store_destroy(e->store);
 	bus_registry_destroy(e->registry);
 	bus_folder_destroy(e->folder);
+	busp_quarantine_destroy(e->quarantine);
 	bus_hasher_destroy(e->hasher);
 	bus_arena_destroy(e->arena);
 	free(e->lanes);
