@@ -107,15 +107,15 @@ outbox_rows(const PGresult *rows, bus_arena *arena, bus_outbox_row *all,
 }
 
 bus_status
-bus_store_outbox_read(bus_store *store, const bus_outbox_cursor *cursors, size_t count,
-		      size_t rows_max, bus_arena *arena, bus_outbox_row **ret_rows,
-		      size_t *ret_count, bus_error *err)
+bus_store_outbox_read(bus_store *store, const bus_outbox_range *range, bus_arena *arena,
+		      bus_outbox_row **ret_rows, size_t *ret_count, bus_error *err)
 {
 	static const char *const questions[] = { "outbox_read", "outbox_read_large" };
 	busp_params_clear(&store->params);
-	param_cursors(&store->params, cursors, count);
-	busp_param_int8(&store->params, (int64_t)rows_max);
+	param_cursors(&store->params, range->cursors, range->cursor_count);
+	busp_param_int8(&store->params, (int64_t)range->rows_max);
 	busp_param_int8(&store->params, BUS_OUTBOX_READ_BYTES_MAX);
+	busp_param_shards(&store->params, range->shards);
 	for (size_t i = 0;; i++) {
 		PGresult *rows = NULL;
 		bus_status status = busp_ask(store, questions[i], &rows, err);
@@ -142,21 +142,31 @@ bus_store_outbox_read(bus_store *store, const bus_outbox_cursor *cursors, size_t
 }
 
 bus_status
-bus_store_outbox_mark(bus_store *store, int64_t lease_epoch,
-		      const bus_outbox_cursor *marks, size_t count, bus_error *err)
+bus_store_outbox_mark(bus_store *store, const bus_outbox_mark *marks, size_t count,
+		      bus_relay_shards *ret_lost, bus_error *err)
 {
 	busp_params_clear(&store->params);
-	busp_param_int8(&store->params, lease_epoch);
-	param_cursors(&store->params, marks, count);
-	return busp_ask(store, "outbox_mark", NULL, err);
+	bus_buf *streams = busp_param_array(&store->params, BUSP_OID_INT4, count);
+	bus_buf *seqs = busp_param_array(&store->params, BUSP_OID_INT8, count);
+	bus_buf *epochs = busp_param_array(&store->params, BUSP_OID_INT8, count);
+	for (size_t i = 0; i < count; i++) {
+		busp_put_int4(streams, marks[i].stream);
+		busp_put_int8(seqs, marks[i].seq);
+		busp_put_int8(epochs, marks[i].epoch);
+	}
+	PGresult *rows = NULL;
+	bus_status status = busp_ask(store, "outbox_mark", &rows, err);
+	if (status == BUS_OK) {
+		*ret_lost = (bus_relay_shards)busp_cell_int4(rows, 0, 1);
+	}
+	PQclear(rows);
+	return status;
 }
 
 bus_status
-bus_store_outbox_rotate(bus_store *store, int64_t lease_epoch, int *ret_emptied,
-			bus_error *err)
+bus_store_outbox_rotate(bus_store *store, int *ret_emptied, bus_error *err)
 {
 	busp_params_clear(&store->params);
-	busp_param_int8(&store->params, lease_epoch);
 	PGresult *rows = NULL;
 	bus_status status = busp_ask(store, "outbox_rotate", &rows, err);
 	if (status == BUS_OK) {

@@ -452,7 +452,7 @@ BUS_MUST_CHECK bus_status bus_store_incident(bus_store *store,
 					     const bus_incident *incident,
 					     bus_error *err);
 
-/* ---- the outbox, for the relay ---- */
+/* ---- leases, and the outbox, for relays ---- */
 
 typedef struct bus_lease {
 	int64_t epoch; /* ours; 0: we do not hold it */
@@ -471,40 +471,92 @@ BUS_MUST_CHECK bus_status bus_store_lease(bus_store *store, const char *name,
 BUS_MUST_CHECK bus_status bus_store_lease_release(bus_store *store, const char *name,
 						  int64_t epoch, bus_error *err);
 
+/* Streams are divided into shards, and the shards among the relays that live. */
+#define BUS_RELAY_SHARDS 16
+
+static inline int
+bus_relay_shard_of(int32_t stream)
+{
+	return stream & (BUS_RELAY_SHARDS - 1);
+}
+
+typedef uint32_t bus_relay_shards; /* a set: bit n is shard n */
+
+typedef struct bus_relay_part {
+	int64_t epochs[BUS_RELAY_SHARDS]; /* of the shards that are ours; 0: not ours */
+	int share;                        /* how many of them should be ours */
+	int64_t others_ms; /* until the first other relay may be dead; INT64_MAX: none */
+} bus_relay_part;
+
+/**
+ * bus_store_relay_renew - the heartbeat of a relay: what is its part of the outbox?
+ *
+ * @holder: names the process, and no other one ever
+ * @lease_ms: without another call for this long, its shards go to others
+ * @given: shards of ours that are given up now; their rows are settled and marked
+ *
+ * Takes shards that nobody alive has, up to its share. A shard that was ours and comes back
+ * under another epoch has been another relay's in between.
+ */
+BUS_MUST_CHECK bus_status bus_store_relay_renew(bus_store *store, const char *holder,
+						int64_t lease_ms, bus_relay_shards given,
+						bus_relay_part *ret_part, bus_error *err);
+
+/* Gives everything back at once. */
+BUS_MUST_CHECK bus_status bus_store_relay_leave(bus_store *store, const char *holder,
+						bus_error *err);
+
 typedef struct bus_outbox_cursor {
 	int32_t stream;
-	int64_t seq; /* the last one read or published */
+	int64_t seq; /* the last one read */
 } bus_outbox_cursor;
+
+typedef struct bus_outbox_mark {
+	int32_t stream;
+	int64_t seq;   /* all up to here is in its topic */
+	int64_t epoch; /* of the stream's shard, when it was read */
+} bus_outbox_mark;
+
+typedef struct bus_outbox_range {
+	bus_relay_shards shards;          /* rows of these only */
+	const bus_outbox_cursor *cursors; /* where this relay has read to; a stream that is not
+					   * among them starts at its stored mark */
+	size_t cursor_count;
+	size_t rows_max;
+} bus_outbox_range;
 
 /* Bytes of one read: thousands of rows of usual size, or sixty of the largest; the relay
  * has two in memory, one that is published and one that waits. */
 #define BUS_OUTBOX_READ_BYTES_MAX (16 * 1024 * 1024)
 
 /**
- * bus_store_outbox_read - rows past the cursors, up to BUS_OUTBOX_READ_BYTES_MAX
+ * bus_store_outbox_read - rows of some shards, up to BUS_OUTBOX_READ_BYTES_MAX
  *
- * @cursors: where this relay has read to; a stream that is not among them starts at its
- *	stored mark. count may be 0.
  * @ret_rows: by stream, then seq: each stream's without a gap; in the arena
  */
-BUS_MUST_CHECK bus_status bus_store_outbox_read(
-	bus_store *store, const bus_outbox_cursor *cursors, size_t count, size_t rows_max,
-	bus_arena *arena, bus_outbox_row **ret_rows, size_t *ret_count, bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_outbox_read(bus_store *store,
+						const bus_outbox_range *range,
+						bus_arena *arena,
+						bus_outbox_row **ret_rows,
+						size_t *ret_count, bus_error *err);
 
 /**
  * bus_store_outbox_mark - these are in their topics
  *
- * One statement for all streams, valid only under the epoch of the lease named "relay".
- * Errors: BUS_E_ABORT with BUS_SQLSTATE_FENCED: the lease belongs to another relay now.
+ * One statement for all streams. A mark of another epoch than its shard has is left out.
+ *
+ * @ret_lost: the shards of those: they are another relay's now
  */
-BUS_MUST_CHECK bus_status bus_store_outbox_mark(bus_store *store, int64_t lease_epoch,
-						const bus_outbox_cursor *marks,
-						size_t count, bus_error *err);
+BUS_MUST_CHECK bus_status bus_store_outbox_mark(bus_store *store,
+						const bus_outbox_mark *marks,
+						size_t count, bus_relay_shards *ret_lost,
+						bus_error *err);
 
-/* Lets writers go on in the next outbox table and empties those that are published whole;
- * never waits for a lock. ret_emptied counts tables truncated. */
-BUS_MUST_CHECK bus_status bus_store_outbox_rotate(bus_store *store, int64_t lease_epoch,
-						  int *ret_emptied, bus_error *err);
+/* Lets writers go on in the next outbox table and empties those that are published whole, by
+ * whatever relay; waits for a lock no longer than a read takes. ret_emptied counts tables
+ * truncated. */
+BUS_MUST_CHECK bus_status bus_store_outbox_rotate(bus_store *store, int *ret_emptied,
+						  bus_error *err);
 
 /* LISTEN on a channel, again after each connect. */
 BUS_MUST_CHECK bus_status bus_store_listen(bus_store *store, const char *channel,

@@ -243,6 +243,11 @@ int32_t busp_cell_int4(const PGresult *rows, int row, int column);
 /* Into the arena; absent if NULL. */
 bus_str busp_cell_str(const PGresult *rows, int row, int column, bus_arena *arena);
 
+/* ---- lease.c ---- */
+
+/* Their numbers, as int[]. */
+void busp_param_shards(busp_params *params, bus_relay_shards shards);
+
 /* ---- unit_rows.c ---- */
 
 void busp_unit_positions(busp_params *params, const bus_unit *unit);

@@ -25,13 +25,14 @@ WITH setting AS (
 ), dead AS (
 	SELECT count(*) AS recent
 	  FROM busline.dead_letter WHERE recorded_at > now() - interval '1 day'
-), lease AS (
-	SELECT holder, expires_at > clock_timestamp() AS held
-	  FROM busline.lease WHERE name = 'relay'
-), outbox AS (
-	SELECT coalesce(sum(p.outbox_seq - coalesce(m.seq, 0)), 0) AS waiting
-	  FROM busline.position p
-	  LEFT JOIN busline.outbox_mark m USING (stream)
+), relay AS (
+	SELECT count(*) FILTER (WHERE alive) AS living,
+	       string_agg(format('%s has %s', holder,
+				 coalesce('shards ' || array_to_string(shards, ' '), 'no shard')),
+			  ', ' ORDER BY since) FILTER (WHERE alive) AS whose,
+	       coalesce(sum(shard_count) FILTER (WHERE alive IS NOT TRUE), 0) AS free,
+	       sum(waiting) AS waiting
+	  FROM busline.relays
 )
 SELECT name AS check, CASE WHEN good THEN 'ok' ELSE otherwise END AS status, value AS detail,
        CASE WHEN NOT good THEN advice END AS advice
@@ -58,9 +59,10 @@ SELECT 'dead letters', CASE WHEN recent = 0 THEN 'ok' ELSE 'warn' END,
        recent || ' within a day', CASE WHEN recent > 0 THEN '`busline dlq ls --group`' END
   FROM dead
 UNION ALL
-SELECT 'relay', CASE WHEN l.held THEN 'ok' WHEN o.waiting = 0 THEN 'warn' ELSE 'fail' END,
-       concat_ws(', ', CASE WHEN l.held THEN 'held by ' || l.holder ELSE 'nobody holds the lease'
-		       END, o.waiting || ' outbox events waiting'),
-       CASE WHEN l.held IS NOT TRUE THEN 'start `busline worker relay`' END
-  FROM outbox o
-  LEFT JOIN lease l ON true
+SELECT 'relay', CASE WHEN living > 0 AND free = 0 THEN 'ok'
+		     WHEN living > 0 OR waiting = 0 THEN 'warn' ELSE 'fail' END,
+       concat_ws(', ', CASE WHEN living = 0 THEN 'none runs' ELSE whose END,
+		       waiting || ' outbox events waiting'),
+       CASE WHEN living = 0 THEN 'start `busline worker relay`'
+	    WHEN free > 0 THEN free || ' shards change hands: look again in some seconds' END
+  FROM relay

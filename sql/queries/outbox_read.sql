@@ -5,7 +5,8 @@
 -- that are larger than a share of the bytes are left out here, which bounds the whole; where
 -- one is missing the caller asks outbox_read_large. A stream of which no row is found comes
 -- as one row without a number. follows: this row is the next after the cursor.
--- $1 int[] streams, $2 bigint[] numbers read to, $3 bigint most rows, $4 bigint most bytes
+-- $1 int[] streams, $2 bigint[] numbers read to, $3 bigint most rows, $4 bigint most bytes,
+-- $5 int[] shards
 WITH pending AS MATERIALIZED (
 	SELECT p.stream, coalesce(c.seq, m.seq, 0) AS place_before,
 	       greatest(1, $3::bigint / count(*) OVER ()) AS share
@@ -13,6 +14,7 @@ WITH pending AS MATERIALIZED (
 	  LEFT JOIN unnest($1::int[], $2::bigint[]) AS c (stream, seq) USING (stream)
 	  LEFT JOIN busline.outbox_mark m USING (stream)
 	 WHERE p.outbox_seq > coalesce(c.seq, m.seq, 0)
+	   AND busline.relay_shard_of(p.stream) = ANY ($5::int[])
 )
 SELECT p.stream, o.seq, CASE WHEN o.seq = p.place_before + 1 THEN true END AS follows,
        nullif(o.kind, 0)::int AS kind, o.topic, o.key, o.headers, o.data

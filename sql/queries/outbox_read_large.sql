@@ -1,13 +1,15 @@
 -- The same for rows of any size: what is read stays within a number of bytes, but a first row
 -- that exceeds it alone. The running sum costs as much as all the rest, so it is asked only
 -- where outbox_read has left out a row. place_before is the number the stream was read to.
--- $1 int[] streams, $2 bigint[] numbers read to, $3 bigint most rows, $4 bigint most bytes
+-- $1 int[] streams, $2 bigint[] numbers read to, $3 bigint most rows, $4 bigint most bytes,
+-- $5 int[] shards
 WITH pending AS MATERIALIZED (
 	SELECT p.stream, coalesce(c.seq, m.seq, 0) AS place_before
 	  FROM busline.position p
 	  LEFT JOIN unnest($1::int[], $2::bigint[]) AS c (stream, seq) USING (stream)
 	  LEFT JOIN busline.outbox_mark m USING (stream)
 	 WHERE p.outbox_seq > coalesce(c.seq, m.seq, 0)
+	   AND busline.relay_shard_of(p.stream) = ANY ($5::int[])
 ), found AS (
 	SELECT o.stream, o.seq, o.kind, o.topic, o.key, o.headers, o.data, p.place_before,
 	       sum(octet_length(o.headers) + coalesce(octet_length(o.key), 0)

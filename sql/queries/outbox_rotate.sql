@@ -1,2 +1,2 @@
--- $1 bigint epoch of the lease
-SELECT busline.outbox_rotate($1::bigint)
+-- No parameters.
+SELECT busline.outbox_rotate()

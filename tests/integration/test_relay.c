@@ -1,5 +1,5 @@
 /*
- * test_relay.c - the relay against PostgreSQL: order, take-over, death, refusal
+ * test_relay.c - relays against PostgreSQL: order, shares, take-over, death, refusal
  *
  * Relays are processes of their own, forked from here; they publish to a tape that outlives
  * them. Rows of a stream say s<stream>-<number>, so that the tape shows their order.
@@ -19,9 +19,12 @@
 #include "tests/support/tape.h"
 #include "workers/relay/handler.h"
 
+/* What most cases use, and what there is: one in each shard, 1 to 15 and at last 0. */
 #define STREAMS 3
+#define STREAMS_ALL BUS_RELAY_SHARDS
 #define WAIT_MS 20000
 #define LEASE_MS 1000
+#define LOST "shards lost to another relay"
 
 static pg_cluster *cluster;
 static PGconn *db;
@@ -89,7 +92,7 @@ teardown(void)
 	return 0;
 }
 
-/* Nothing promised, nobody with the lease, STREAMS streams. */
+/* Nothing promised, no relay, and a stream in each shard. */
 static void
 begin(void)
 {
@@ -98,8 +101,8 @@ begin(void)
 	CU_ASSERT_EQUAL_FATAL(PQstatus(db), CONNECTION_OK);
 	sql("truncate busline.outbox, busline.outbox_mark, busline.incident, "
 	    "busline.position restart identity");
-	sql("update busline.lease set expires_at = now()");
-	for (int i = 0; i < STREAMS; i++) {
+	sql("delete from busline.relay");
+	for (int i = 0; i < STREAMS_ALL; i++) {
 		sql("insert into busline.position (topic, partition) values ('test', %d)",
 		    i);
 	}
@@ -135,12 +138,22 @@ drained(void)
 		      "t") == 0;
 }
 
+/* Of the shard of stream 1, which the oldest relay keeps; 0: nobody alive has it. */
 static long
-lease_epoch(void)
+epoch(void)
 {
-	return strtol(sql("select epoch from busline.lease where name = 'relay' "
-			  "and expires_at > clock_timestamp()"),
+	return strtol(sql("select epoch from busline.relay_shard join busline.relay "
+			  "using (holder) where shard = 1 and "
+			  "expires_at > clock_timestamp()"),
 		      NULL, 10);
+}
+
+/* How many shards each relay has, the oldest first: "6,5,5". */
+static const char *
+shares(void)
+{
+	return sql("select string_agg(shard_count::text, ',' order by since) "
+		   "from busline.relays where holder is not null");
 }
 
 /* ---- relays ---- */
@@ -325,9 +338,10 @@ carries_all(void)
 	CU_ASSERT_EQUAL(atomic_load(&shared->count), 1200);
 	CU_ASSERT_STRING_EQUAL(shared->entries[0].topic, "busline.test");
 	CU_ASSERT(strncmp(shared->entries[0].key, "acme/app-", 9) == 0);
-	CU_ASSERT(lease_epoch() > 0);
+	CU_ASSERT(epoch() > 0);
 	stop_relay(&r);
-	CU_ASSERT_EQUAL(lease_epoch(), 0); /* given back */
+	CU_ASSERT_EQUAL(epoch(), 0); /* given back */
+	CU_ASSERT_STRING_EQUAL(sql("select count(*) from busline.relay"), "0");
 	end();
 }
 
@@ -388,8 +402,8 @@ takes_over_from_the_dead(void)
 {
 	begin();
 	relay first = start(LEASE_MS, NULL);
-	WAIT_FOR(lease_epoch() > 0);
-	long epoch = lease_epoch();
+	WAIT_FOR(epoch() > 0);
+	long before = epoch();
 	relay second = start(LEASE_MS, NULL);
 	promise(1, 10);
 	WAIT_FOR(drained());
@@ -399,7 +413,7 @@ takes_over_from_the_dead(void)
 	promise(1, 10);
 	WAIT_FOR(in_order(1) == 20);
 	CU_ASSERT(bus_clock_mono_ms(bus_clock_system()) - died_ms < 3 * LEASE_MS);
-	CU_ASSERT_EQUAL(lease_epoch(), epoch + 1);
+	CU_ASSERT_EQUAL(epoch(), before + 1);
 	CU_ASSERT_EQUAL(atomic_load(&shared->count), 20);
 	stop_relay(&second);
 	end();
@@ -412,7 +426,7 @@ takes_over_from_the_leaving(void)
 	const int64_t lease_ms = 9000;
 	begin();
 	relay first = start(lease_ms, NULL);
-	WAIT_FOR(lease_epoch() > 0);
+	WAIT_FOR(epoch() > 0);
 	relay second = start(lease_ms, NULL);
 	promise(1, 10);
 	WAIT_FOR(drained());
@@ -425,14 +439,14 @@ takes_over_from_the_leaving(void)
 	end();
 }
 
-/* Stopped between publication and mark, until another has the lease. */
+/* Stopped between publication and mark, until another has its shards. */
 static void
-zombie_stands_by(void)
+zombie_has_nothing(void)
 {
 	begin();
 	relay zombie = start(LEASE_MS, NULL);
-	WAIT_FOR(lease_epoch() > 0);
-	long epoch = lease_epoch();
+	WAIT_FOR(epoch() > 0);
+	long before = epoch();
 	atomic_store(&shared->stops_once, true);
 	promise(1, 30);
 	WAIT_FOR(in_order(1) == 30);
@@ -441,20 +455,22 @@ zombie_stands_by(void)
 	kill(zombie.pid, SIGCONT);
 	promise(1, 30);
 	WAIT_FOR(drained());
-	WAIT_FOR(logged(&zombie, "standing by"));
-	CU_ASSERT_EQUAL(lease_epoch(), epoch + 1);
+	WAIT_FOR(logged(&zombie, LOST));
+	CU_ASSERT_EQUAL(epoch(), before + 1);
 	CU_ASSERT_EQUAL(in_order(1), 60);
 	stop_relay(&zombie);
 	stop_relay(&heir);
 	end();
 }
 
-/* The lease goes to another for a while; our relay does not know before it marks. */
+/* Shards go to another for a while; our relay does not know before it marks. */
 static void
-steal_lease(void)
+steal(const char *which)
 {
-	sql("update busline.lease set epoch = epoch + 1, holder = 'thief', "
-	    "expires_at = clock_timestamp() + interval '1 second'");
+	sql("insert into busline.relay (holder, expires_at) "
+	    "values ('thief', clock_timestamp() + interval '1 second')");
+	sql("update busline.relay_shard set epoch = epoch + 1, holder = 'thief' where %s",
+	    which);
 }
 
 static void
@@ -462,21 +478,45 @@ fenced_mark(void)
 {
 	begin();
 	relay r = start(60000, NULL);
-	/* Twice: the first turn after a mark empties tables, which is fenced too. */
-	promise(1, 2);
-	WAIT_FOR(drained());
-	promise(1, 3);
-	WAIT_FOR(drained());
-	long epoch = lease_epoch();
-	steal_lease();
 	promise(1, 5);
-	WAIT_FOR(logged(&r, "lease lost, standing by"));
+	WAIT_FOR(drained());
+	long before = epoch();
+	steal("true");
+	promise(1, 5);
+	WAIT_FOR(logged(&r, LOST));
 	CU_ASSERT_EQUAL(in_order(1), 10);
 	CU_ASSERT_STRING_EQUAL(sql("select seq from busline.outbox_mark"), "5");
 	WAIT_FOR(drained());
-	CU_ASSERT_EQUAL(lease_epoch(), epoch + 2);
+	CU_ASSERT_EQUAL(epoch(), before + 2);
 	CU_ASSERT_EQUAL(count_of("s1-6"), 2);
 	CU_ASSERT_EQUAL(in_order(1), 10);
+	stop_relay(&r);
+	end();
+}
+
+/* One shard is lost: the marks of the others count, and its own do not. */
+static void
+one_shard_is_lost(void)
+{
+	begin();
+	relay r = start(60000, NULL);
+	promise(1, 5);
+	promise(2, 5);
+	WAIT_FOR(drained());
+	steal("shard = 1");
+	sql("begin");
+	promise(1, 5);
+	promise(2, 5);
+	sql("commit");
+	WAIT_FOR(logged(&r, LOST));
+	CU_ASSERT_STRING_EQUAL(sql("select seq from busline.outbox_mark where stream = 1"),
+			       "5");
+	WAIT_FOR(strcmp(sql("select seq from busline.outbox_mark where stream = 2"),
+			"10") == 0);
+	WAIT_FOR(drained());
+	CU_ASSERT_EQUAL(in_order(1), 10);
+	CU_ASSERT_EQUAL(count_of("s1-6"), 2);
+	CU_ASSERT_EQUAL(count_of("s2-6"), 1);
 	stop_relay(&r);
 	end();
 }
@@ -487,17 +527,17 @@ emptied_by_another(void)
 {
 	begin();
 	relay r = start(60000, NULL);
-	WAIT_FOR(lease_epoch() > 0);
+	WAIT_FOR(epoch() > 0);
 	promise(1, 5);
 	WAIT_FOR(drained());
 	sql("begin");
-	steal_lease();
+	steal("true");
 	promise(1, 5);
 	sql("truncate busline.outbox");
 	sql("update busline.outbox_mark set seq = 10 where stream = 1");
 	promise(1, 5);
 	sql("commit");
-	WAIT_FOR(logged(&r, "lease lost, standing by"));
+	WAIT_FOR(logged(&r, LOST));
 	WAIT_FOR(drained());
 	CU_ASSERT_EQUAL(count_of("s1-10"), 0);
 	CU_ASSERT_EQUAL(count_of("s1-11"), 1);
@@ -567,7 +607,7 @@ read_ahead(void)
 	promise(1, 120);
 	relay r = start(LEASE_MS * 60, NULL);
 	/* Nothing left to ask while the first batch of 50 is held. */
-	WAIT_FOR(lease_epoch() > 0);
+	WAIT_FOR(epoch() > 0);
 	WAIT_FOR(strcmp(sql("select count(*) from pg_stat_activity "
 			    "where application_name = 'busline relay' and state = 'idle' "
 			    "and state_change < clock_timestamp() - interval '300 ms'"),
@@ -609,26 +649,27 @@ read_ahead_is_dropped(void)
 	end();
 }
 
-/* A batch in hand is of the lease it was read under: the thief has published it. */
+/* A batch in hand is of the epoch it was read under: the thief has published it. */
 static void
-read_ahead_ends_with_the_lease(void)
+read_ahead_ends_with_the_shard(void)
 {
 	begin();
 	atomic_store(&shared->holds, true);
 	promise(1, 100);
 	relay r = start(LEASE_MS, NULL);
-	WAIT_FOR(lease_epoch() > 0);
-	steal_lease();
+	WAIT_FOR(epoch() > 0);
+	steal("true");
 	/* Held for longer than a part of the lease: it is renewed before anything is sent. */
 	WAIT_FOR(strcmp(sql("select clock_timestamp() > expires_at - interval '200 ms' "
-			    "from busline.lease"),
+			    "from busline.relay where holder = 'thief'"),
 			"t") == 0);
-	sql("update busline.lease set expires_at = clock_timestamp() + interval '1 second'");
+	sql("update busline.relay set expires_at = clock_timestamp() + interval '1 second'");
 	sql("insert into busline.outbox_mark values (1, 100)");
 	atomic_store(&shared->holds, false);
-	WAIT_FOR(logged(&r, "lease lost, standing by"));
-	WAIT_FOR(lease_epoch() > 0 &&
-		 strcmp(sql("select holder from busline.lease"), "thief") != 0);
+	WAIT_FOR(logged(&r, LOST));
+	WAIT_FOR(epoch() > 0 &&
+		 strcmp(sql("select holder from busline.relay_shard where shard = 1"),
+			"thief") != 0);
 	promise(1, 1);
 	WAIT_FOR(count_of("s1-101") == 1);
 	CU_ASSERT_EQUAL(count_of("s1-50"), 1);
@@ -716,6 +757,131 @@ tables_are_emptied(void)
 	end();
 }
 
+/* ---- several at once ---- */
+
+/* A row for each stream. */
+static void
+promise_round(void)
+{
+	for (int s = 1; s <= STREAMS_ALL; s++) {
+		promise(s, 1);
+	}
+}
+
+static void
+all_in_order(int rows)
+{
+	for (int s = 1; s <= STREAMS_ALL; s++) {
+		CU_ASSERT_EQUAL(in_order(s), rows);
+	}
+}
+
+static size_t
+published_by(const relay *r)
+{
+	size_t found = 0, count = atomic_load(&shared->count);
+	for (size_t i = 0; i < count; i++) {
+		found += shared->entries[i].publisher == r->pid;
+	}
+	return found;
+}
+
+static void
+three_share(void)
+{
+	begin();
+	relay relays[3];
+	for (int i = 0; i < 3; i++) {
+		relays[i] = start(4 * LEASE_MS, NULL);
+		WAIT_FOR(strcmp(shares(),
+				((const char *[]){ "16", "8,8", "6,5,5" })[i]) == 0);
+	}
+	for (int round = 0; round < 20; round++) {
+		promise_round();
+	}
+	WAIT_FOR(drained());
+	all_in_order(20);
+	/* Each by the relay whose it is, and by no other. */
+	CU_ASSERT_EQUAL(atomic_load(&shared->count), 20 * STREAMS_ALL);
+	CU_ASSERT_EQUAL(published_by(&relays[0]), 20 * 6);
+	CU_ASSERT_EQUAL(published_by(&relays[1]), 20 * 5);
+	CU_ASSERT_EQUAL(published_by(&relays[2]), 20 * 5);
+	for (int i = 0; i < 3; i++) {
+		stop_relay(&relays[i]);
+	}
+	end();
+}
+
+/* Promises until the shards are divided like this, and a little longer. */
+static int
+promise_until(const char *wanted)
+{
+	int64_t end_ms = bus_clock_mono_ms(bus_clock_system()) + WAIT_MS;
+	int rounds = 0, more = 5;
+	while (more > 0 && bus_clock_mono_ms(bus_clock_system()) < end_ms) {
+		promise_round();
+		rounds++;
+		more -= strcmp(shares(), wanted) == 0;
+		poll(NULL, 0, 10);
+	}
+	CU_ASSERT_EQUAL(more, 0);
+	return rounds;
+}
+
+/* Relays come and leave under load. What one gives up is settled and marked: no row comes
+ * twice. */
+static void
+moves_without_repeats(void)
+{
+	begin();
+	atomic_store(&shared->slow, true);
+	int rounds = 0;
+	relay first = start(4 * LEASE_MS, NULL);
+	rounds += promise_until("16");
+	relay second = start(4 * LEASE_MS, NULL);
+	rounds += promise_until("8,8");
+	relay third = start(4 * LEASE_MS, NULL);
+	rounds += promise_until("6,5,5");
+	stop_relay(&first);
+	rounds += promise_until("8,8");
+	stop_relay(&third);
+	rounds += promise_until("16");
+	WAIT_FOR(drained());
+	all_in_order(rounds);
+	CU_ASSERT_EQUAL(atomic_load(&shared->count), (size_t)rounds * STREAMS_ALL);
+	CU_ASSERT(!logged(&second, LOST));
+	stop_relay(&second);
+	end();
+}
+
+/* Relays die and new ones come, under load: rows come again, never out of order. */
+static void
+order_through_deaths(void)
+{
+	begin();
+	int rounds = 0;
+	relay relays[3];
+	for (int i = 0; i < 3; i++) {
+		relays[i] = start(LEASE_MS / 2, NULL);
+	}
+	for (int death = 0; death < 9; death++) {
+		int64_t end_ms = bus_clock_mono_ms(bus_clock_system()) + 400;
+		while (bus_clock_mono_ms(bus_clock_system()) < end_ms) {
+			promise_round();
+			rounds++;
+		}
+		kill(relays[death % 3].pid, SIGKILL);
+		ended(&relays[death % 3]);
+		relays[death % 3] = start(LEASE_MS / 2, NULL);
+	}
+	WAIT_FOR(drained());
+	all_in_order(rounds);
+	for (int i = 0; i < 3; i++) {
+		stop_relay(&relays[i]);
+	}
+	end();
+}
+
 static const bus_case suite_cases[] = {
 	{ "what is promised is in its topic once, in order, and marked", carries_all },
 	{ "a commit is heard of at once", notified },
@@ -724,18 +890,22 @@ static const bus_case suite_cases[] = {
 	{ "a second relay takes over from a dead one", takes_over_from_the_dead },
 	{ "a second relay takes over at once from one that leaves",
 	  takes_over_from_the_leaving },
-	{ "a relay that slept through its lease stands by", zombie_stands_by },
-	{ "a mark under a lost lease is refused, and the rows come again", fenced_mark },
+	{ "a relay that slept through its lease has nothing left", zombie_has_nothing },
+	{ "marks of lost shards are refused, and the rows come again", fenced_mark },
+	{ "a shard that is lost costs the marks of no other", one_shard_is_lost },
 	{ "what another relay has emptied is not taken for lost", emptied_by_another },
 	{ "lost promises end the relay", lost_promises },
 	{ "a refused row holds its stream and no other", one_row_is_refused },
 	{ "the next batch is read while one is published", read_ahead },
 	{ "what was read behind a row that failed is dropped", read_ahead_is_dropped },
-	{ "what was read under a lost lease is dropped", read_ahead_ends_with_the_lease },
+	{ "what was read of a lost shard is dropped", read_ahead_ends_with_the_shard },
 	{ "while the broker is away nothing is lost or out of order", broker_is_away },
 	{ "what may be in the topic is sent again", answers_are_lost },
 	{ "a cut connection is made again", connection_is_cut },
 	{ "published tables are emptied", tables_are_emptied },
+	{ "three relays share the work", three_share },
+	{ "shards go from relay to relay without a repeat", moves_without_repeats },
+	{ "order is kept while relays die and come", order_through_deaths },
 	{ NULL, NULL },
 };
 

@@ -1,5 +1,5 @@
 /*
- * test_store_outbox.c - the outbox loses nothing and stays small; leases, incidents, news
+ * test_store_outbox.c - the outbox loses nothing and stays small; shards, leases, incidents, news
  */
 #include <libpq-fe.h>
 #include <stdio.h>
@@ -11,18 +11,58 @@
 #define WRITERS 16
 #define WRITER_ROWS 8
 
-static bus_store *relay;
-static int64_t lease_epoch;
+#define ALL ((bus_relay_shards)0xffff)
 
+static bus_store *relay;
+static bus_relay_part part;
+
+/* Says that a relay lives, which knows its part. */
+static bus_relay_part
+renew(const char *holder, bus_relay_shards given)
+{
+	bus_relay_part answer = { 0 };
+	KIT_OK(bus_store_relay_renew(relay, holder, 60000, given, &answer, kit_error()));
+	return answer;
+}
+
+static bus_relay_shards
+shards_of(const bus_relay_part *of)
+{
+	bus_relay_shards shards = 0;
+	for (int i = 0; i < BUS_RELAY_SHARDS; i++) {
+		shards |= of->epochs[i] != 0 ? (bus_relay_shards)1 << i : 0;
+	}
+	return shards;
+}
+
+/* The only relay there is. */
 static void
 relay_begin(void)
 {
-	bus_lease lease = { 0 };
 	relay = kit_store("busline_worker");
-	kit_sql("UPDATE busline.lease SET expires_at = now() - interval '1 s'");
-	KIT_OK(bus_store_lease(relay, "relay", "test", 60000, 0, &lease, kit_error()));
-	lease_epoch = lease.epoch;
-	CU_ASSERT_TRUE(lease_epoch > 0);
+	kit_sql("DELETE FROM busline.relay");
+	part = renew("test", 0);
+	CU_ASSERT_EQUAL(shards_of(&part), ALL);
+	CU_ASSERT_EQUAL(part.share, BUS_RELAY_SHARDS);
+	CU_ASSERT_EQUAL(part.others_ms, INT64_MAX);
+}
+
+/* Marks under the epochs we know of; the shards that are not ours any more. */
+static bus_relay_shards
+mark(const bus_outbox_cursor *places, size_t count)
+{
+	bus_outbox_mark marks[64];
+	bus_relay_shards lost = ALL;
+	CU_ASSERT_TRUE_FATAL(count <= 64);
+	for (size_t i = 0; i < count; i++) {
+		marks[i] = (bus_outbox_mark){
+			.stream = places[i].stream,
+			.seq = places[i].seq,
+			.epoch = part.epochs[bus_relay_shard_of(places[i].stream)],
+		};
+	}
+	KIT_OK(bus_store_outbox_mark(relay, marks, count, &lost, kit_error()));
+	return lost;
 }
 
 /* Rows of this unit: n of them, numbered on. */
@@ -48,9 +88,10 @@ read_past(const bus_outbox_cursor *cursors, size_t count, size_t rows_max,
 	  bus_outbox_row **ret_rows)
 {
 	size_t found = 0;
+	const bus_outbox_range range = { ALL, cursors, count, rows_max };
 	bus_arena_reset(kit_arena);
-	KIT_OK(bus_store_outbox_read(relay, cursors, count, rows_max, kit_arena, ret_rows,
-				     &found, kit_error()));
+	KIT_OK(bus_store_outbox_read(relay, &range, kit_arena, ret_rows, &found,
+				     kit_error()));
 	return found;
 }
 
@@ -74,8 +115,7 @@ publish_all(void)
 			}
 			marks[count - 1].seq = rows[i].seq;
 		}
-		KIT_OK(bus_store_outbox_mark(relay, lease_epoch, marks, count,
-					     kit_error()));
+		CU_ASSERT_EQUAL(mark(marks, count), 0);
 		published += (int64_t)found;
 	}
 }
@@ -115,17 +155,13 @@ test_read_and_mark(void)
 	CU_ASSERT_EQUAL(got[0].seq, 3);
 	CU_ASSERT_EQUAL(read_past(&cursor, 1, 2, &got), 2);
 
-	KIT_OK(bus_store_outbox_mark(relay, lease_epoch, &cursor, 1, kit_error()));
+	CU_ASSERT_EQUAL(mark(&cursor, 1), 0);
 	CU_ASSERT_EQUAL(read_past(NULL, 0, 100, &got), 3);
 	cursor.seq = 1; /* a mark never goes back */
-	KIT_OK(bus_store_outbox_mark(relay, lease_epoch, &cursor, 1, kit_error()));
+	CU_ASSERT_EQUAL(mark(&cursor, 1), 0);
 	CU_ASSERT_EQUAL(read_past(NULL, 0, 100, &got), 3);
 	cursor.seq = 5;
-	KIT_IS(bus_store_outbox_mark(relay, lease_epoch + 1, &cursor, 1, kit_error()),
-	       BUS_E_ABORT);
-	CU_ASSERT_STRING_EQUAL(kit_err.sqlstate, BUS_SQLSTATE_FENCED);
-	CU_ASSERT_EQUAL(read_past(NULL, 0, 100, &got), 3);
-	KIT_OK(bus_store_outbox_mark(relay, lease_epoch, &cursor, 1, kit_error()));
+	CU_ASSERT_EQUAL(mark(&cursor, 1), 0);
 	CU_ASSERT_EQUAL(read_past(NULL, 0, 100, &got), 0);
 	bus_store_destroy(store);
 	bus_store_destroy(relay);
@@ -245,12 +281,11 @@ test_gap(void)
 	KIT_OK(bus_store_submit(store, &unit.unit, kit_error()));
 	KIT_OK(bus_store_await(store, -1, &done, kit_error()));
 	kit_sql("DELETE FROM busline.outbox WHERE stream = %d AND seq = 2", stream.stream);
-	KIT_IS(bus_store_outbox_read(relay, NULL, 0, 100, kit_arena, &got, &found,
-				     kit_error()),
+	const bus_outbox_range all = { .shards = ALL, .rows_max = 100 };
+	KIT_IS(bus_store_outbox_read(relay, &all, kit_arena, &got, &found, kit_error()),
 	       BUS_E_FATAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(kit_err.text, "3 follows 1"));
-	bus_outbox_cursor mark = { stream.stream, 3 };
-	KIT_OK(bus_store_outbox_mark(relay, lease_epoch, &mark, 1, kit_error()));
+	CU_ASSERT_EQUAL(mark(&(bus_outbox_cursor){ stream.stream, 3 }, 1), 0);
 	bus_store_destroy(store);
 	bus_store_destroy(relay);
 }
@@ -323,8 +358,7 @@ test_reverse_commit(void)
 		for (size_t i = 0; i < WRITERS; i++) {
 			writer_write(&writers[i], WRITER_ROWS);
 			int emptied = 0;
-			KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied,
-						       kit_error()));
+			KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 		}
 		for (size_t i = WRITERS; i-- > 0;) {
 			bool abort = (i + (size_t)round) % 4 == 0;
@@ -336,8 +370,7 @@ test_reverse_commit(void)
 			int emptied = 0;
 			published += publish_all();
 			CU_ASSERT_EQUAL(published, committed);
-			KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied,
-						       kit_error()));
+			KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 		}
 	}
 	CU_ASSERT_EQUAL(published, committed);
@@ -386,7 +419,7 @@ test_flat(void)
 		if (round == 0) {
 			one_round = outbox_bytes();
 		}
-		KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+		KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 		truncated += emptied;
 		largest = outbox_bytes() > largest ? outbox_bytes() : largest;
 	}
@@ -410,7 +443,7 @@ test_rotate_waits_not(void)
 	(void)publish_all();
 	int emptied = 0;
 	for (int i = 0; i < 3; i++) {
-		KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+		KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	}
 	CU_ASSERT_EQUAL(outbox_bytes(),
 			kit_int("SELECT 3 * 8192 + 3 * 8192")); /* meta, toast */
@@ -419,26 +452,24 @@ test_rotate_waits_not(void)
 	writer_write(&writers[0], 10); /* unfinished, in this slot */
 	writer_write(&writers[1], 10);
 	run(writers[1].conn, "COMMIT");
-	KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	CU_ASSERT_EQUAL(emptied, 0);
 	int64_t next = kit_int("SELECT slot FROM busline.outbox_rotation");
 	CU_ASSERT_NOT_EQUAL(next, slot);
 	CU_ASSERT_EQUAL(publish_all(), 10);
 	int64_t began = bus_clock_mono_ms(bus_clock_system());
 	for (int i = 0; i < 5; i++) {
-		KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+		KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 		CU_ASSERT_EQUAL(emptied, 0); /* the first writer holds it */
 	}
 	CU_ASSERT_TRUE(bus_clock_mono_ms(bus_clock_system()) - began < 1000);
 	run(writers[0].conn, "COMMIT");
 	/* committed, not published: it stays */
-	KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	CU_ASSERT_EQUAL(emptied, 0);
 	CU_ASSERT_EQUAL(publish_all(), 10);
-	KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	CU_ASSERT_EQUAL(emptied, 1);
-	KIT_IS(bus_store_outbox_rotate(relay, lease_epoch - 1, &emptied, kit_error()),
-	       BUS_E_ABORT);
 	for (size_t i = 0; i < WRITERS; i++) {
 		PQfinish(writers[i].conn);
 	}
@@ -457,12 +488,12 @@ test_late_writer(void)
 	int64_t slot = kit_int("SELECT slot FROM busline.outbox_rotation");
 	writer_write(&writers[0], 5);
 	run(writers[0].conn, "COMMIT");
-	KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	CU_ASSERT_EQUAL(publish_all(), 5);
 	char sql[256];
 	run(writers[1].conn, "BEGIN ISOLATION LEVEL REPEATABLE READ; "
 			     "SELECT slot FROM busline.outbox_rotation");
-	KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	CU_ASSERT_EQUAL(emptied, 1);
 	snprintf(sql, sizeof(sql),
 		 "INSERT INTO busline.outbox (slot, stream, seq, kind, topic, headers) "
@@ -471,9 +502,234 @@ test_late_writer(void)
 		 (long long)slot, writers[1].stream, writers[1].stream);
 	run(writers[1].conn, sql);
 	for (int i = 0; i < 3; i++) {
-		KIT_OK(bus_store_outbox_rotate(relay, lease_epoch, &emptied, kit_error()));
+		KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
 	}
 	CU_ASSERT_EQUAL(publish_all(), 1);
+	for (size_t i = 0; i < WRITERS; i++) {
+		PQfinish(writers[i].conn);
+	}
+	bus_store_destroy(relay);
+}
+
+/* ---- shards ---- */
+
+/* How many rows of each stream a relay of these shards sees. */
+static void
+sees(bus_relay_shards shards, const bus_stream *streams, size_t first, size_t second)
+{
+	bus_outbox_row *got = NULL;
+	size_t found = 0, of[2] = { 0 };
+	const bus_outbox_range range = { .shards = shards, .rows_max = 100 };
+	KIT_OK(bus_store_outbox_read(relay, &range, kit_arena, &got, &found, kit_error()));
+	for (size_t i = 0; i < found; i++) {
+		of[0] += got[i].stream == streams[0].stream;
+		of[1] += got[i].stream == streams[1].stream;
+	}
+	CU_ASSERT_EQUAL(of[0], first);
+	CU_ASSERT_EQUAL(of[1], second);
+	CU_ASSERT_EQUAL(found, first + second);
+}
+
+static void
+test_shards(void)
+{
+	relay_begin();
+	bus_store *store = kit_store("busline_worker");
+	bus_stream streams[2] = { kit_stream(store), kit_stream(store) };
+	bus_relay_shards bits[2];
+	(void)publish_all();
+	CU_ASSERT_EQUAL(kit_int("SELECT count(*) FROM busline.relay_shard"),
+			BUS_RELAY_SHARDS);
+	for (int s = 0; s < 2; s++) {
+		bus_outbox_row rows[4];
+		kit_unit unit;
+		bool done = false;
+		outbox_make(&unit, &streams[s], rows, 4);
+		KIT_OK(bus_store_submit(store, &unit.unit, kit_error()));
+		KIT_OK(bus_store_await(store, -1, &done, kit_error()));
+		bits[s] = (bus_relay_shards)1 << bus_relay_shard_of(streams[s].stream);
+		CU_ASSERT_EQUAL(kit_int("SELECT busline.relay_shard_of(%d)",
+					streams[s].stream),
+				bus_relay_shard_of(streams[s].stream));
+	}
+	CU_ASSERT_NOT_EQUAL_FATAL(bits[0], bits[1]);
+	sees(bits[0], streams, 4, 0);
+	sees(bits[1], streams, 0, 4);
+	sees(bits[0] | bits[1], streams, 4, 4);
+	sees(ALL & ~bits[0] & ~bits[1], streams, 0, 0);
+	sees(0, streams, 0, 0);
+
+	/* One shard goes to another relay. We do not know it, and mark both. */
+	kit_sql("UPDATE busline.relay_shard SET epoch = epoch + 1 WHERE shard = %d",
+		bus_relay_shard_of(streams[0].stream));
+	const bus_outbox_cursor both[] = { { streams[0].stream, 3 },
+					   { streams[1].stream, 3 } };
+	CU_ASSERT_EQUAL(mark(both, 2), bits[0]);
+	sees(ALL, streams, 4, 1);
+	/* A later epoch than there is counts as little as an old one. */
+	part.epochs[bus_relay_shard_of(streams[0].stream)] += 2;
+	CU_ASSERT_EQUAL(mark(both, 2), bits[0]);
+	sees(ALL, streams, 4, 1);
+	part.epochs[bus_relay_shard_of(streams[0].stream)] -= 1;
+	CU_ASSERT_EQUAL(mark(both, 2), 0);
+	sees(ALL, streams, 1, 1);
+	CU_ASSERT_EQUAL(publish_all(), 2);
+	bus_store_destroy(store);
+	bus_store_destroy(relay);
+}
+
+/* A mark waits for a take-over that is under way, and then sees it. */
+static void
+test_mark_meets_take_over(void)
+{
+	relay_begin();
+	bus_store *store = kit_store("busline_worker");
+	bus_stream stream = kit_stream(store);
+	int shard = bus_relay_shard_of(stream.stream);
+	PGconn *taker = PQconnectdb(pg_cluster_url(kit_cluster, "kit"));
+	char sql[128];
+	snprintf(sql, sizeof(sql),
+		 "BEGIN; UPDATE busline.relay_shard SET epoch = epoch + 1 WHERE shard = %d",
+		 shard);
+	run(taker, sql);
+	PQsendQuery(taker, "SELECT pg_sleep(0.3); COMMIT");
+	CU_ASSERT_EQUAL(mark(&(bus_outbox_cursor){ stream.stream, 1 }, 1),
+			(bus_relay_shards)1 << shard);
+	CU_ASSERT_EQUAL(
+		kit_int("SELECT count(*) FROM busline.outbox_mark WHERE stream = %d",
+			stream.stream),
+		0);
+	PQfinish(taker);
+	bus_store_destroy(store);
+	bus_store_destroy(relay);
+}
+
+static void
+test_share(void)
+{
+	static const char *const names[] = { "test", "b", "c", "d" };
+	relay_begin();
+	bus_relay_part parts[4] = { part };
+	/* They come one by one. Whoever has too much gives it up, and then all have their share. */
+	for (size_t living = 2; living <= 4; living++) {
+		bus_relay_shards all = 0;
+		parts[living - 1] = renew(names[living - 1], 0);
+		CU_ASSERT_EQUAL(shards_of(&parts[living - 1]),
+				0); /* nothing is free yet */
+		CU_ASSERT_TRUE(parts[living - 1].others_ms > 50000);
+		for (size_t i = 0; i < living; i++) {
+			parts[i] = renew(names[i], 0);
+			bus_relay_shards ours = shards_of(&parts[i]), given = 0;
+			for (int s = 0; __builtin_popcount(ours) > parts[i].share; s++) {
+				given |= ours & (bus_relay_shards)1 << s;
+				ours &= ~((bus_relay_shards)1 << s);
+			}
+			parts[i] = renew(names[i], given);
+			CU_ASSERT_EQUAL(shards_of(&parts[i]), ours);
+		}
+		int total = 0;
+		for (size_t i = 0; i < living; i++) {
+			bus_relay_part before = parts[i];
+			parts[i] = renew(names[i], 0);
+			int mine = __builtin_popcount(shards_of(&parts[i]));
+			CU_ASSERT_EQUAL(mine, parts[i].share);
+			CU_ASSERT_TRUE(mine == 16 / (int)living ||
+				       mine == 16 / (int)living + 1);
+			CU_ASSERT_EQUAL(all & shards_of(&parts[i]), 0);
+			all |= shards_of(&parts[i]);
+			total += mine;
+			for (int s = 0; s < BUS_RELAY_SHARDS; s++) {
+				CU_ASSERT_TRUE(before.epochs[s] == 0 ||
+					       before.epochs[s] == parts[i].epochs[s]);
+			}
+		}
+		CU_ASSERT_EQUAL(total, BUS_RELAY_SHARDS);
+		CU_ASSERT_EQUAL(all, ALL);
+	}
+	/* One is dead, one leaves: theirs go to the others, under new epochs. */
+	bus_relay_shards dead = shards_of(&parts[1]), left = shards_of(&parts[2]);
+	kit_sql("UPDATE busline.relay SET expires_at = now() - interval '1 s' "
+		"WHERE holder = 'b'");
+	KIT_OK(bus_store_relay_leave(relay, "c", kit_error()));
+	bus_relay_part first = renew("test", 0), last = renew("d", 0);
+	CU_ASSERT_EQUAL(__builtin_popcount(shards_of(&first)), 8);
+	CU_ASSERT_EQUAL(shards_of(&first) | shards_of(&last), ALL);
+	for (int s = 0; s < BUS_RELAY_SHARDS; s++) {
+		int64_t before = (dead >> s & 1) != 0 ? parts[1].epochs[s] :
+				 (left >> s & 1) != 0 ? parts[2].epochs[s] :
+							0;
+		CU_ASSERT_TRUE(before == 0 ||
+			       first.epochs[s] + last.epochs[s] == before + 1);
+	}
+	/* The dead one wakes up: it has nothing, and a share of what the others give up. */
+	bus_relay_part woken = renew("b", 0);
+	CU_ASSERT_EQUAL(shards_of(&woken), 0);
+	CU_ASSERT_EQUAL(woken.share, 5);
+	/* Nobody may give up what another has. */
+	(void)renew("b", ALL);
+	first = renew("test", 0);
+	CU_ASSERT_EQUAL(__builtin_popcount(shards_of(&first)), 8);
+	CU_ASSERT_STRING_EQUAL(
+		kit_sql("SELECT string_agg(concat_ws('|', holder, shard_count, alive), ' ' "
+			"ORDER BY holder) FROM busline.relays"),
+		"b|0|t d|8|t test|8|t");
+	/* Late, but nobody came: still its own. */
+	kit_sql("DELETE FROM busline.relay WHERE holder IN ('b', 'd')");
+	kit_sql("UPDATE busline.relay SET expires_at = now() - interval '1 s'");
+	bus_relay_part again = renew("test", 0);
+	for (int s = 0; s < BUS_RELAY_SHARDS; s++) {
+		CU_ASSERT_TRUE(first.epochs[s] == 0 || first.epochs[s] == again.epochs[s]);
+	}
+	CU_ASSERT_EQUAL(shards_of(&again), ALL);
+	bus_store_destroy(relay);
+}
+
+/* More relays than shards: the youngest stand by. */
+static void
+test_many(void)
+{
+	char name[8];
+	relay_begin();
+	for (int i = 0; i < 18; i++) {
+		snprintf(name, sizeof(name), "m%02d", i);
+		(void)renew(name, 0);
+	}
+	KIT_OK(bus_store_relay_leave(relay, "test", kit_error()));
+	int total = 0;
+	for (int i = 0; i < 18; i++) {
+		snprintf(name, sizeof(name), "m%02d", i);
+		bus_relay_part one = renew(name, 0);
+		CU_ASSERT_EQUAL(one.share, i < 16 ? 1 : 0);
+		CU_ASSERT_EQUAL(__builtin_popcount(shards_of(&one)), one.share);
+		total += one.share;
+	}
+	CU_ASSERT_EQUAL(total, BUS_RELAY_SHARDS);
+	bus_store_destroy(relay);
+}
+
+/* What one relay has marked does not empty a table in which another has rows. */
+static void
+test_rotate_needs_all(void)
+{
+	relay_begin();
+	writer writers[WRITERS];
+	int emptied = 0;
+	writers_begin(writers);
+	(void)publish_all();
+	for (int i = 0; i < 3; i++) {
+		KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
+	}
+	for (int i = 0; i < 2; i++) {
+		writer_write(&writers[i], 10);
+		run(writers[i].conn, "COMMIT");
+	}
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
+	CU_ASSERT_EQUAL(mark(&(bus_outbox_cursor){ writers[0].stream, 10 }, 1), 0);
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
+	CU_ASSERT_EQUAL(emptied, 0);
+	CU_ASSERT_EQUAL(publish_all(), 10);
+	KIT_OK(bus_store_outbox_rotate(relay, &emptied, kit_error()));
+	CU_ASSERT_EQUAL(emptied, 1);
 	for (size_t i = 0; i < WRITERS; i++) {
 		PQfinish(writers[i].conn);
 	}
@@ -587,7 +843,7 @@ test_incident(void)
 }
 
 static const bus_case cases[] = {
-	{ "rows are read in order and marked under the lease", test_read_and_mark },
+	{ "rows are read in order and marked", test_read_and_mark },
 	{ "a stream with a long tail does not hold up the others", test_fair },
 	{ "what is read at a time is bounded in bytes", test_bytes },
 	{ "a missing row stops the relay", test_gap },
@@ -596,6 +852,12 @@ static const bus_case cases[] = {
 	{ "rotation waits for nobody and empties only what is published",
 	  test_rotate_waits_not },
 	{ "a writer later than the rotation is not lost", test_late_writer },
+	{ "a relay reads and marks its own shards only", test_shards },
+	{ "a mark waits for a take-over and sees it", test_mark_meets_take_over },
+	{ "relays that live have equal shares, each shard one relay", test_share },
+	{ "more relays than shards", test_many },
+	{ "a table is emptied when all relays have marked what is in it",
+	  test_rotate_needs_all },
 	{ "units with outbox rows wake the relay", test_notify },
 	{ "a lease has one holder, and a new epoch for each", test_lease },
 	{ "an incident is open once and counts", test_incident },

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 typedef struct tape_client {
 	bus_adapter adapter;
@@ -39,6 +40,7 @@ tape_clear(tape *shared)
 	atomic_store(&shared->down, false);
 	atomic_store(&shared->acks_lost, false);
 	atomic_store(&shared->holds, false);
+	atomic_store(&shared->slow, false);
 	atomic_store(&shared->stops_once, false);
 	atomic_store(&shared->refused, 0);
 	shared->refuses[0] = '\0';
@@ -62,6 +64,7 @@ record(tape *shared, const bus_publication *publication)
 	copy_text(entry->topic, bus_str_from(publication->topic));
 	copy_text(entry->key, publication->record.key);
 	copy_text(entry->value, publication->record.value);
+	entry->publisher = getpid();
 	entry->wall_us = bus_clock_wall_us(bus_clock_system());
 }
 
@@ -97,6 +100,7 @@ tape_publish(bus_adapter *adapter, bus_publication *publications, size_t count,
 	while (atomic_load(&shared->holds)) {
 		poll(NULL, 0, 1);
 	}
+	poll(NULL, 0, atomic_load(&shared->slow) ? 10 : 0);
 	for (size_t i = 0; i < count; i++) {
 		bus_error one = BUS_ERROR_INIT;
 		bus_status status = publish_one(shared, &publications[i], &one);

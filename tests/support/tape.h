@@ -8,6 +8,7 @@
 #define BUS_TEST_TAPE_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "broker-adapters/adapter.h"
 
@@ -18,6 +19,7 @@ typedef struct tape_entry {
 	char topic[TAPE_TEXT_MAX];
 	char key[TAPE_TEXT_MAX];
 	char value[TAPE_TEXT_MAX];
+	pid_t publisher;
 	int64_t wall_us;
 } tape_entry;
 
@@ -26,6 +28,7 @@ typedef struct tape {
 	atomic_bool down;       /* all fail, as a broker that cannot be reached */
 	atomic_bool acks_lost;  /* each is on the tape, and none is said to be */
 	atomic_bool holds;      /* a publication waits until this is over */
+	atomic_bool slow;       /* each call takes a while */
 	atomic_bool stops_once; /* SIGSTOP after the next publication, before its answer */
 	atomic_size_t refused;  /* publications refused so far */
 	char refuses[TAPE_TEXT_MAX]; /* the value that is refused for good; "": none */

@@ -173,9 +173,14 @@ busp_relay_read(busp_relay *relay, bus_error *err)
 	const bus_outbox_cursor *cursors = cursors_of(relay, batch->arena);
 	bus_outbox_row *rows = NULL;
 	size_t count = 0;
-	bus_status status = bus_store_outbox_read(relay->store, cursors,
-						  relay->stream_count, relay->batch_rows,
-						  batch->arena, &rows, &count, err);
+	const bus_outbox_range range = {
+		.shards = busp_relay_ours(relay),
+		.cursors = cursors,
+		.cursor_count = relay->stream_count,
+		.rows_max = relay->batch_rows,
+	};
+	bus_status status = bus_store_outbox_read(relay->store, &range, batch->arena,
+						  &rows, &count, err);
 	if (status == BUS_OK) {
 		batch->rows = rows;
 		batch->row_count = count;
@@ -339,6 +344,9 @@ settle_stream(busp_relay *relay, size_t from, size_t end, const bus_error *cause
 	      bus_error *err)
 {
 	const busp_batch *batch = &relay->sent;
+	if (relay->epochs[bus_relay_shard_of(batch->parcels[from].row->stream)] == 0) {
+		return BUS_OK; /* lost on the way: its next relay sends them again */
+	}
 	busp_relay_stream *stream;
 	bus_status status = stream_of(relay, batch->parcels[from].row, &stream, err);
 	if (status != BUS_OK) {

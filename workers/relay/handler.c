@@ -2,18 +2,20 @@
  * handler.c - relay: the outbox's promises into their topics
  *
  * DESIGN
- * One loop: lease, send what was read; while another thread publishes that, mark what was
- * published before and read ahead; settle, wait. Reading goes on from what was sent, not
- * from what was marked, so that marks (a commit each) are few: at most one in MARK_MS. Between a publication and its mark a relay may die; the next one sends those
- * rows again, and workers know them by their ids.
+ * One loop: heartbeat, send what was read; while another thread publishes that, mark what was
+ * published before and read ahead; settle, wait. Reading goes on from what was sent, not from
+ * what was marked, so that marks (a commit each) are few: at most one in MARK_MS. Between a
+ * publication and its mark a relay may die; the next one sends those rows again, and workers
+ * know them by their ids.
  *
- * A relay that has lost its lease without knowing still publishes for a moment. That cannot
- * turn the order of a key around: it and its successor both publish the rows of a stream
- * in order without a gap, from marks at which all before was published, so what is in the
- * topic first of either is always a beginning of the stream.
+ * Several relays work at once, each on its shards (shards.c). One that has lost a shard without
+ * knowing still publishes rows of it for a moment. That cannot turn the order of a key around:
+ * it and its successor both publish the rows of a stream in order without a gap, from marks at
+ * which all before was published, so what is in the topic first of either is always a beginning
+ * of the stream.
  *
- * Whatever goes wrong with the store has one answer: forget the streams, connect again,
- * take the lease, go on from the marks.
+ * Whatever goes wrong with the store has one answer: forget the streams, connect again, go on
+ * from the marks.
  */
 #include "workers/relay/handler.h"
 
@@ -25,7 +27,6 @@
 #include "core/log.h"
 #include "workers/relay/relay.h"
 
-#define LEASE "relay"
 #define CHANNEL "busline_outbox"
 #define ROLE "busline_worker"
 
@@ -35,11 +36,6 @@
 /* Emptying takes locks and a commit, 20 to 200 ms in which nothing is published: often enough
  * that a table stays small, too seldom to show among the latencies. */
 #define ROTATE_ROWS 50000u
-#define ROTATE_MS 60000
-/* After the last mark: the first turns writers away from a table, a later one empties it. That
- * never waits for a lock, so a reader (or autovacuum) can be in its way; this often it is tried
- * again before it is left to the next mark. */
-#define ROTATIONS 12
 #define ROTATE_AGAIN_MS 5000
 #define RETRY_BASE_MS 50
 #define RETRY_CAP_MS 2000
@@ -53,109 +49,17 @@ stopping(const busp_relay *relay)
 	return *relay->service->stop != 0;
 }
 
-/* ---- the lease ---- */
-
-/* Forgets what is known of the streams: PostgreSQL's marks are the truth again. */
-static void
-forget(busp_relay *relay)
-{
-	relay->stream_count = 0;
-	relay->unmarked = 0;
-	busp_relay_drop(relay);
-}
-
-static void
-lose_lease(busp_relay *relay, bus_str holder)
-{
-	if (relay->epoch != 0) {
-		BUS_LOG(BUS_LOG_WARN, "lease lost, standing by",
-			BUS_LOG_I("epoch", relay->epoch), BUS_LOG_S("holder", holder));
-	}
-	relay->epoch = 0;
-	forget(relay);
-	if (relay->listening) {
-		bus_store_disconnect(relay->store);
-	}
-}
-
-/* Takes or renews the lease; waits a while if it is another's. */
-static bus_status
-take_lease(busp_relay *relay, bus_error *err)
-{
-	int64_t now_ms = busp_relay_now(relay);
-	bus_lease lease = { 0 };
-	bus_status status = bus_store_lease(relay->store, LEASE, relay->holder,
-					    relay->lease_ms, relay->epoch, &lease, err);
-	if (status != BUS_OK) {
-		return status;
-	}
-	if (lease.epoch == 0) {
-		lose_lease(relay, bus_str_from(lease.holder));
-		int64_t wait_ms = relay->lease_ms / 3;
-		if (lease.left_ms > 0 && lease.left_ms < wait_ms) {
-			wait_ms = lease.left_ms + 1;
-		}
-		bus_service_pause(relay->service, wait_ms);
-		return BUS_OK;
-	}
-	if (lease.epoch != relay->epoch) {
-		BUS_LOG(BUS_LOG_INFO, "lease taken", BUS_LOG_I("epoch", lease.epoch));
-		forget(relay);
-		relay->epoch = lease.epoch;
-		relay->rotations = ROTATIONS; /* what the one before us has published */
-		relay->rotated_ms = now_ms - ROTATE_MS;
-	}
-	relay->renewed_ms = now_ms;
-	return BUS_OK;
-}
-
-static int64_t
-renew_ms(const busp_relay *relay)
-{
-	return relay->renewed_ms + relay->lease_ms / BUSP_RELAY_LEASE_PARTS;
-}
-
 /* ---- marking and rotating ---- */
-
-static bus_status
-mark(busp_relay *relay, bus_error *err)
-{
-	bus_outbox_cursor *marks =
-		bus_arena_alloc(relay->arena, (relay->stream_count + 1) * sizeof(*marks));
-	size_t count = 0;
-	for (size_t i = 0; i < relay->stream_count; i++) {
-		const busp_relay_stream *stream = &relay->streams[i];
-		if (stream->published_seq > stream->marked_seq) {
-			marks[count++] = (bus_outbox_cursor){
-				.stream = stream->stream,
-				.seq = stream->published_seq,
-			};
-		}
-	}
-	bus_status status =
-		bus_store_outbox_mark(relay->store, relay->epoch, marks, count, err);
-	if (status != BUS_OK) {
-		return status;
-	}
-	for (size_t i = 0; i < relay->stream_count; i++) {
-		relay->streams[i].marked_seq = relay->streams[i].published_seq;
-	}
-	relay->unrotated += relay->unmarked;
-	relay->unmarked = 0;
-	relay->rotations = ROTATIONS;
-	return BUS_OK;
-}
 
 static bus_status
 rotate(busp_relay *relay, bus_error *err)
 {
 	int emptied = 0;
-	bus_status status =
-		bus_store_outbox_rotate(relay->store, relay->epoch, &emptied, err);
+	bus_status status = bus_store_outbox_rotate(relay->store, &emptied, err);
 	if (status == BUS_OK) {
 		relay->unrotated = 0;
 		relay->rotated_ms = busp_relay_now(relay);
-		bool first = relay->rotations == ROTATIONS;
+		bool first = relay->rotations == BUSP_RELAY_ROTATIONS;
 		relay->rotations = emptied > 0 && !first ? 0 : relay->rotations - 1;
 	}
 	return status;
@@ -175,7 +79,9 @@ mark_ms(const busp_relay *relay)
 static bool
 rotate_due(const busp_relay *relay)
 {
-	int64_t pause_ms = relay->rotations == ROTATIONS ? ROTATE_MS : ROTATE_AGAIN_MS;
+	int64_t pause_ms = relay->rotations == BUSP_RELAY_ROTATIONS ?
+				   BUSP_RELAY_ROTATE_MS :
+				   ROTATE_AGAIN_MS;
 	bool idle = relay->unmarked == 0 && relay->sent.row_count == 0;
 	return relay->unrotated >= ROTATE_ROWS ||
 	       (relay->rotations > 0 && idle &&
@@ -184,7 +90,18 @@ rotate_due(const busp_relay *relay)
 
 /* ---- the loop ---- */
 
-/* Connected, with the lease, and listening: BUS_OK with epoch 0 if it is another's. */
+/* Nothing is ours: waits until it is time to look again. Without notifications, which nobody
+ * would take out. */
+static void
+stand_by(busp_relay *relay)
+{
+	if (relay->listening) {
+		bus_store_disconnect(relay->store);
+	}
+	bus_service_pause(relay->service, relay->renew_ms - busp_relay_now(relay));
+}
+
+/* Connected, our shards known, and listening. */
 static bus_status
 get_ready(busp_relay *relay, bus_error *err)
 {
@@ -193,13 +110,11 @@ get_ready(busp_relay *relay, bus_error *err)
 		relay->listening = false;
 		status = bus_service_connect(relay->service, relay->store, err);
 	}
-	if (status == BUS_OK &&
-	    (relay->epoch == 0 || busp_relay_now(relay) >= renew_ms(relay))) {
-		status = take_lease(relay, err);
+	if (status == BUS_OK && busp_relay_now(relay) >= relay->renew_ms) {
+		status = busp_relay_renew(relay, err);
 	}
-	/* Before the first read: what is committed after it comes with a notification. Not
-	 * while standing by, when nobody would take the notifications out. */
-	if (status == BUS_OK && relay->epoch != 0 && !relay->listening) {
+	/* Before the first read: what is committed after it comes with a notification. */
+	if (status == BUS_OK && busp_relay_ours(relay) != 0 && !relay->listening) {
 		status = bus_store_listen(relay->store, CHANNEL, err);
 		relay->listening = status == BUS_OK;
 	}
@@ -210,7 +125,7 @@ get_ready(busp_relay *relay, bus_error *err)
 static bus_status
 wait(busp_relay *relay, bool idle, bus_error *err)
 {
-	const int64_t reasons[] = { busp_relay_due_ms(relay), renew_ms(relay),
+	const int64_t reasons[] = { busp_relay_due_ms(relay), relay->renew_ms,
 				    mark_ms(relay) };
 	int64_t wait_ms = idle && !stopping(relay) ? relay->poll_ms : 0;
 	int64_t now_ms = busp_relay_now(relay);
@@ -231,7 +146,7 @@ meanwhile(busp_relay *relay, bus_error *err)
 {
 	bus_status status = BUS_OK;
 	if (busp_relay_now(relay) >= mark_ms(relay)) {
-		status = mark(relay, err);
+		status = busp_relay_mark(relay, err);
 	}
 	if (status == BUS_OK && rotate_due(relay)) {
 		status = rotate(relay, err);
@@ -273,8 +188,12 @@ turn(busp_relay *relay, bus_error *err)
 {
 	bus_arena_reset(relay->arena);
 	bus_status status = get_ready(relay, err);
-	if (status != BUS_OK || relay->epoch == 0) {
+	if (status != BUS_OK) {
 		return status;
+	}
+	if (busp_relay_ours(relay) == 0) {
+		stand_by(relay);
+		return BUS_OK;
 	}
 	status = follow(relay, err);
 	if (status == BUS_OK) {
@@ -295,58 +214,48 @@ turn(busp_relay *relay, bus_error *err)
 	return status == BUS_OK ? wait(relay, relay->drained, err) : status;
 }
 
-/*
- * Does the lease still have our epoch? If not, what looked like a broken outbox may only be
- * the work of the relay that has it now: it has emptied tables we have not read yet.
- */
-static bool
-still_ours(busp_relay *relay)
+static void
+forget_all(busp_relay *relay)
 {
-	bus_error err = BUS_ERROR_INIT;
-	bus_lease lease = { 0 };
-	return relay->epoch == 0 || !bus_store_connected(relay->store) ||
-	       bus_store_lease(relay->store, LEASE, relay->holder, relay->lease_ms,
-			       relay->epoch, &lease, &err) != BUS_OK ||
-	       lease.epoch == relay->epoch;
+	busp_relay_forget(relay, ~(bus_relay_shards)0);
+	relay->unmarked = 0;
 }
 
 /* After a turn that failed: BUS_OK if it makes sense to go on. */
 static bus_status
 recover(busp_relay *relay, const bus_error *err)
 {
-	if (err->status == BUS_E_FATAL && still_ours(relay)) {
-		return BUS_E_FATAL;
-	}
-	if (err->status == BUS_E_FATAL ||
-	    strcmp(err->sqlstate, BUS_SQLSTATE_FENCED) == 0) {
-		lose_lease(relay, BUS_STR("another relay"));
-		return BUS_OK;
+	if (err->status == BUS_E_FATAL) {
+		bool robbed = busp_relay_robbed(relay);
+		forget_all(relay);
+		return robbed ? BUS_OK : BUS_E_FATAL;
 	}
 	if (!stopping(relay)) {
 		bus_log_error(BUS_LOG_WARN,
 			      "outbox lost sight of, starting over from its marks", err);
 	}
-	forget(relay);
+	forget_all(relay);
 	bus_store_disconnect(relay->store);
 	bus_service_pause(relay->service, bus_backoff_next_ms(&relay->backoff));
 	return BUS_OK;
 }
 
-/* Marks what is published and hands the lease on; whoever comes next need not wait. */
+/* Marks what is published and gives everything back; whoever comes next need not wait. */
 static void
 leave(busp_relay *relay)
 {
 	bus_error err = BUS_ERROR_INIT;
-	if (relay->epoch == 0 || !bus_store_connected(relay->store)) {
+	if (!bus_store_connected(relay->store)) {
 		return;
 	}
-	bus_status status = relay->unmarked > 0 ? mark(relay, &err) : BUS_OK;
+	bus_arena_reset(relay->arena);
+	bus_status status = busp_relay_mark(relay, &err);
 	if (status == BUS_OK) {
-		status = bus_store_lease_release(relay->store, LEASE, relay->epoch, &err);
+		status = bus_store_relay_leave(relay->store, relay->holder, &err);
 	}
 	if (status != BUS_OK) {
-		bus_log_error(BUS_LOG_WARN, "lease not given back, it ends by itself",
-			      &err);
+		bus_log_error(BUS_LOG_WARN,
+			      "shards not given back, they end by themselves", &err);
 	}
 }
 
@@ -386,7 +295,6 @@ static bus_status
 serve(busp_relay *relay, bus_error *err)
 {
 	bus_status status = BUS_OK;
-	forget(relay);
 	while (status == BUS_OK && !stopping(relay)) {
 		bus_error_reset(err);
 		if (turn(relay, err) == BUS_OK) {

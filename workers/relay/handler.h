@@ -9,10 +9,10 @@
 /**
  * bus_relay_run - the relay, until told to stop
  *
- * Broker and database are those of the service's configuration. While another relay holds
- * the lease, it stands by.
+ * Broker and database are those of the service's configuration. Several relays share the
+ * outbox; one that is not needed stands by.
  *
- * Returns BUS_OK after an orderly stop, with the lease given back. Errors: BUS_E_FATAL.
+ * Returns BUS_OK after an orderly stop, with its shards given back. Errors: BUS_E_FATAL.
  */
 BUS_MUST_CHECK bus_status bus_relay_run(const bus_service *service, bus_error *err);
 

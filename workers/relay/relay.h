@@ -1,6 +1,6 @@
 /*
- * relay.h - what the relay's files share: the loop (handler.c), the batches (carry.c), the
- * thread that publishes (publisher.c)
+ * relay.h - what the relay's files share: the loop (handler.c), the shards (shards.c), the
+ * batches (carry.c), the thread that publishes (publisher.c)
  */
 #ifndef BUSP_RELAY_H
 #define BUSP_RELAY_H
@@ -11,6 +11,13 @@
 /* The lease is renewed when a part of it has passed, and no call to the broker takes longer
  * than a part: renewal, a batch and one row tried alone end within the lease. */
 #define BUSP_RELAY_LEASE_PARTS 4
+
+/* Tables are emptied when so much time has passed. */
+#define BUSP_RELAY_ROTATE_MS 60000
+/* After the last mark: the first turns writers away from a table, a later one empties it. That
+ * waits for no lock to speak of, so a reader (or autovacuum) can be in its way; this often it is
+ * tried again before it is left to the next mark. */
+#define BUSP_RELAY_ROTATIONS 12
 
 /* What the relay knows of one stream of the outbox. */
 typedef struct busp_relay_stream {
@@ -54,10 +61,9 @@ typedef struct busp_relay {
 	int64_t lease_ms;
 	char holder[64];
 
-	/* of the lease; forgotten with it */
-	int64_t epoch; /* 0: another relay works */
-	int64_t renewed_ms;
-	busp_relay_stream *streams; /* sorted by number */
+	int64_t epochs[BUS_RELAY_SHARDS]; /* of the shards that are ours; 0: not ours */
+	int64_t renew_ms;                 /* when to say that we live */
+	busp_relay_stream *streams;       /* of our shards, sorted by number */
 	size_t stream_count;
 	size_t stream_room;
 	busp_batch sent;        /* on its way to the topics */
@@ -79,6 +85,33 @@ busp_relay_now(const busp_relay *relay)
 {
 	return bus_clock_mono_ms(relay->service->clock);
 }
+
+/* ---- shards.c ---- */
+
+/* The shards that are ours now. */
+bus_relay_shards busp_relay_ours(const busp_relay *relay);
+
+/**
+ * busp_relay_renew - say that we live; take what is free, give up what is too much
+ *
+ * Not while a batch is on its way: what is given up must be settled. Errors: those of the
+ * store.
+ */
+BUS_MUST_CHECK bus_status busp_relay_renew(busp_relay *relay, bus_error *err);
+
+/* Has another relay had one of our shards since the last heartbeat? Then what looks like a
+ * broken outbox may be its work: it has emptied tables we had not read. False if PostgreSQL
+ * cannot be asked. */
+bool busp_relay_robbed(busp_relay *relay);
+
+/* Marks what is published. Errors: those of the store. */
+BUS_MUST_CHECK bus_status busp_relay_mark(busp_relay *relay, bus_error *err);
+
+/* Forgets what is known of the streams of these shards, and what was read: PostgreSQL's marks
+ * are the truth again. */
+void busp_relay_forget(busp_relay *relay, bus_relay_shards shards);
+
+/* ---- carry.c ---- */
 
 /**
  * busp_relay_read - read the next batch, behind the one that is sent

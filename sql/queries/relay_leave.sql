@@ -1,0 +1,2 @@
+-- $1 text holder
+SELECT busline.relay_leave($1::text)
