@@ -46,13 +46,13 @@ def ours(bench, broker, sagas):
         seen = []
 
         def done():
-            steps = platform.value("select count(*) from paas.saga_step where status = 'DONE'")
+            steps = platform.value("select count(*) from paas.saga_step where status = 'done'")
             seen.append((time.monotonic(), steps))
             return steps >= STEPS * sagas
         wait_for(done, platform.tails, 600, 0.02)
         for worker in workers.values():
             worker.stop()
-        assert platform.value("select count(*) from paas.saga where status = 'COMPLETED'") == sagas
+        assert platform.value("select count(*) from paas.saga where status = 'completed'") == sagas
         began = next(moment for moment, steps in reversed(seen) if steps == 0)
         return STEPS * sagas / (seen[-1][0] - began)
     finally:

@@ -10,7 +10,7 @@ from support.platform import TOPICS, Platform
 BANK = pathlib.Path(__file__).resolve().parent / "bank"
 BANK_TOPIC, SAGA_TOPIC = "busline.bank", "busline.saga"
 ROLES = ("bank", "saga", "relay", "clock")
-FINAL = ("COMPLETED", "COMPENSATED")
+FINAL = ("completed", "compensated")
 OPENING_BALANCE = 1_000_000
 # Of the transfers, in percent: refused by the bank, or done and never answered.
 FAILING, SILENT = 15, 5
@@ -76,7 +76,7 @@ def check(platform, asked, accounts):
     assert sum(balance.values()) == accounts * OPENING_BALANCE
     expected = {f"account-{n:03}": OPENING_BALANCE for n in range(accounts)}
     for transfer in asked:
-        if status[transfer.id] == "COMPLETED":
+        if status[transfer.id] == "completed":
             assert not transfer.modes, f"{transfer} completed"
             expected[transfer.source] -= transfer.amount
             expected[transfer.target] += transfer.amount
@@ -87,7 +87,7 @@ def check(platform, asked, accounts):
         entries.setdefault(saga, {})[kind] = done
     for saga, state in status.items():
         made = entries.get(saga, {})
-        if state == "COMPLETED":
+        if state == "completed":
             assert made == {"debit": "done", "credit": "done"}, (saga, made)
         else:
             assert "done" not in made.values(), (saga, state, made)
