@@ -288,18 +288,27 @@ count_in(const decision *d, uint32_t statuses)
 #define FORWARD_OPEN (IN(RUNNING) | IN(PAUSED))
 #define UNDO_OPEN (IN(UNDOING) | IN(UNDO_PAUSED))
 
-/* The highest stage of which something is, or must be, taken back; -1: none. */
-static int32_t
-undo_stage(const decision *d)
+static bool
+is_in(const bus_saga_step_state *step, uint32_t statuses)
 {
-	int32_t stage = -1;
-	for (uint32_t i = 0; i < d->plan->step_count; i++) {
-		const bus_saga_plan_step *plan = &d->plan->steps[i];
-		const bus_saga_step_state *step = &d->state->steps[i];
-		bool open = (UNDO_OPEN | IN(UNDO_STUCK)) >> step->status & 1;
-		if (plan->stage > stage &&
-		    (open || bus_saga_step_needs_undo(plan, step))) {
-			stage = plan->stage;
+	return statuses >> step->status & 1;
+}
+
+int32_t
+bus_saga_stage(const bus_saga_plan *plan, const bus_saga_state *state)
+{
+	int32_t stage = state->back ? -1 : plan->stage_count;
+	for (uint32_t i = 0; i < plan->step_count; i++) {
+		const bus_saga_step_state *step = &state->steps[i];
+		int32_t its = plan->steps[i].stage;
+		if (state->back) {
+			bool open = is_in(step, FORWARD_OPEN | UNDO_OPEN | IN(STUCK) |
+							IN(UNDO_STUCK)) ||
+				    bus_saga_step_needs_undo(&plan->steps[i], step);
+			stage = open && its > stage ? its : stage;
+		} else {
+			bool over = is_in(step, IN(DONE) | IN(SKIPPED));
+			stage = !over && its < stage ? its : stage;
 		}
 	}
 	return stage;
@@ -316,7 +325,7 @@ go_back(decision *d)
 	if (count_in(d, IN(RUNNING) | IN(STUCK)) > 0) {
 		return; /* the stage has not settled */
 	}
-	int32_t stage = undo_stage(d);
+	int32_t stage = bus_saga_stage(d->plan, d->state);
 	for (uint32_t i = 0; i < d->plan->step_count; i++) {
 		const bus_saga_plan_step *plan = &d->plan->steps[i];
 		if (plan->stage == stage &&
@@ -329,13 +338,7 @@ go_back(decision *d)
 static void
 go_forward(decision *d)
 {
-	int32_t stage = d->plan->stage_count;
-	for (uint32_t i = 0; i < d->plan->step_count; i++) {
-		bool over = (IN(DONE) | IN(SKIPPED)) >> d->state->steps[i].status & 1;
-		if (!over && d->plan->steps[i].stage < stage) {
-			stage = d->plan->steps[i].stage;
-		}
-	}
+	int32_t stage = bus_saga_stage(d->plan, d->state);
 	for (uint32_t i = 0; i < d->plan->step_count; i++) {
 		if (d->plan->steps[i].stage == stage &&
 		    d->state->steps[i].status == BUS_STEP_IDLE) {

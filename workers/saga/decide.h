@@ -145,7 +145,11 @@ void bus_saga_state_init(const bus_saga_plan *plan, bus_saga_state *ret_state);
 void bus_saga_decide(const bus_saga_plan *plan, bus_saga_state *state,
 		     const bus_saga_input *input, bus_saga_decision *ret_decision);
 
-/* Of the saga's steps that may have had an effect and can be taken back, none is left. */
+/* The stage it is at: forward the first that is not over, going back the highest of which something
+ * is open; stage_count and -1 when there is none left. */
+int32_t bus_saga_stage(const bus_saga_plan *plan, const bus_saga_state *state);
+
+/* It may have had an effect, and there is a compensation to take it back. */
 bool bus_saga_step_needs_undo(const bus_saga_plan_step *plan,
 			      const bus_saga_step_state *step);
 
