@@ -665,11 +665,11 @@ case_progress(void)
 		const char *said;
 	} rows[] = {
 		{ false, false,
-		  "copying: 500 records copied, 1000 left, 250/s, 4 s left\n"
+		  "copying: 600 records copied, 1000 left, 250/s, 4 s left\n"
 		  "comparing: 100 records compared, 900 left, 20/s, 45 s left\n" },
 		{ true, false,
-		  "\rcopying: 0 records copied, 1500 left, 0/s\033[K"
-		  "\rcopying: 500 records copied, 1000 left, 250/s, 4 s left\033[K"
+		  "\rcopying: 100 records copied, 1500 left, 0/s\033[K"
+		  "\rcopying: 600 records copied, 1000 left, 250/s, 4 s left\033[K"
 		  "\rcomparing: 0 records compared, 1000 left, 0/s\033[K"
 		  "\rcomparing: 100 records compared, 900 left, 20/s, 45 s left\033[K"
 		  "\n" },
@@ -679,7 +679,9 @@ case_progress(void)
 		bus_clock_manual manual;
 		bus_clock_manual_init(&manual, 0);
 		manual.mono_ms = 1000000;
-		bus_mover_part part = { .from_end = 2000, .begun = 500, .next = 500 };
+		bus_mover_part part = {
+			.from_end = 2000, .begun = 400, .next = 500, .records = 100
+		};
 		bus_mover mover = { .parts = &part, .part_count = 1 };
 		bus_cli cli = { .clock = &manual.clock, .quiet = rows[i].quiet };
 		bus_mover_progress progress = { &cli, &mover, rows[i].terminal,
@@ -688,7 +690,7 @@ case_progress(void)
 		bus_mover_progress_begin(&progress, "copying");
 		bus_mover_progress_show(&progress);
 		manual.mono_ms += 2000;
-		part.records = 400, part.fillers = 100, part.next = 1000;
+		part.records = 500, part.fillers = 100, part.next = 1000;
 		bus_mover_progress_show(&progress);
 		bus_mover_progress_show(&progress);
 		bus_mover_progress_begin(&progress, "comparing");
