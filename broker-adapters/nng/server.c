@@ -47,6 +47,10 @@ busp_request_do(busp_server *server, busp_request *request, bus_error *err)
 		busp_write_take(server, request);
 		return BUS_OK;
 	case BUSP_OP_FETCH:
+		if (busp_peer_closed(request->peer)) {
+			busp_request_drop(request); /* rather than read for nobody */
+			return BUS_OK;
+		}
 		return busp_read_fetch(server, request, err);
 	case BUSP_OP_GROUP:
 		busp_group_take(server, request);
@@ -150,7 +154,8 @@ busp_rest(busp_server *server)
 	due_ms = busp_earlier(due_ms, server->join_due_ms);
 	due_ms = busp_earlier(due_ms, busp_groups_due_ms(server->groups));
 	due_ms = busp_earlier(due_ms, now_ms + BUSP_LOOP_MS_MAX);
-	busp_sleep(server, due_ms > now_ms ? due_ms - now_ms : 0);
+	bool more = server->ready.first != NULL;
+	busp_sleep(server, !more && due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
 /* What came before the end is carried out; what waits for something else is not answered:

@@ -58,6 +58,8 @@
 #define BUSP_APPEND_BATCHES_MAX 4096u
 /* What an answer needs besides its entries. */
 #define BUSP_FRAME_RESERVE 64u
+/* Answers to parked FETCHes in one round: other requests do not wait for all of them. */
+#define BUSP_READ_BYTES_MAX (16u << 20)
 /* Partitions in one FETCH, and in all that are parked. */
 #define BUSP_FETCH_PARTITIONS_MAX 4096u
 #define BUSP_FETCH_WANTS_MAX 262144u
@@ -223,6 +225,7 @@ void busp_peer_let_go(busp_peer *peer, size_t bytes);
 /* The request has ended. May free the peer; the broker's thread only. */
 void busp_peer_release(busp_peer *peer);
 busp_server *busp_peer_server(const busp_peer *peer);
+bool busp_peer_closed(const busp_peer *peer);
 /* No other connection of this server has it. */
 uint64_t busp_peer_number(const busp_peer *peer);
 
@@ -272,7 +275,7 @@ BUS_MUST_CHECK bus_status busp_read_fetch(busp_server *server, busp_request *req
 					  bus_error *err);
 /* The log has changed: who waits for it is to be looked at. */
 void busp_read_wake(busp_server *server, const busp_log *log);
-/* Answers all FETCHes that have something to say or are due. */
+/* Answers FETCHes that have something to say, at most BUSP_READ_BYTES_MAX, or are due. */
 BUS_MUST_CHECK bus_status busp_read_round(busp_server *server, int64_t now_ms,
 					  bus_error *err);
 /* An empty answer for the oldest; false if none is parked. */

@@ -587,6 +587,12 @@ busp_peer_server(const busp_peer *peer)
 	return peer->server;
 }
 
+bool
+busp_peer_closed(const busp_peer *peer)
+{
+	return peer->closed;
+}
+
 uint64_t
 busp_peer_number(const busp_peer *peer)
 {

@@ -60,6 +60,15 @@ busp_read_forget(busp_request *request)
 }
 
 static void
+busp_read_wait(busp_server *server, busp_request *request)
+{
+	busp_list_add(&server->fetches, request);
+	if (request->due_ms < server->fetch_due_ms) {
+		server->fetch_due_ms = request->due_ms;
+	}
+}
+
+static void
 busp_read_park(busp_server *server, busp_request *request)
 {
 	for (uint32_t i = 0; i < request->want_count; i++) {
@@ -68,10 +77,7 @@ busp_read_park(busp_server *server, busp_request *request)
 	request->parked = true;
 	server->want_count += request->want_count;
 	busp_request_let_go(request);
-	busp_list_add(&server->fetches, request);
-	if (request->due_ms < server->fetch_due_ms) {
-		server->fetch_due_ms = request->due_ms;
-	}
+	busp_read_wait(server, request);
 	while (server->want_count > BUSP_FETCH_WANTS_MAX) {
 		busp_read_release(server);
 	}
@@ -333,14 +339,17 @@ busp_read_due(busp_server *server, int64_t now_ms)
 bus_status
 busp_read_round(busp_server *server, int64_t now_ms, bus_error *err)
 {
-	while (server->ready.first != NULL) {
+	size_t bytes = 0;
+	while (server->ready.first != NULL && bytes < BUSP_READ_BYTES_MAX) {
 		busp_request *request = server->ready.first;
 		uint32_t ready = busp_read_ready(request);
 		busp_list_remove(request);
 		if (ready == 0) {
-			busp_list_add(&server->fetches, request);
+			busp_read_wait(server, request);
 		} else if (busp_read_answer(server, request, ready, err) != BUS_OK) {
 			return err->status;
+		} else {
+			bytes += server->frame.len;
 		}
 	}
 	busp_read_due(server, now_ms);

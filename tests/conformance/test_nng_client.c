@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "broker-adapters/nng/groups.h"
 #include "broker-adapters/nng/wire.h"
 #include "tests/conformance/adapter_suite.h"
 
@@ -34,12 +36,20 @@ static struct {
 	size_t cut_at; /* FETCH: so many bytes of its answer; 0: all */
 	int breaks;    /* FETCH: so many more times record 7 arrives broken */
 	bool no_log;   /* FETCH: no such partition */
+	int cuts;      /* APPEND: so many more times the connection ends unanswered */
+	int lapses;    /* APPEND: so many more times it is not answered */
+	bool keep;     /* GROUP: who holds is not answered */
+	busp_group_verdict verdict; /* else it is told this */
 
 	append_seen appends[APPENDS_MAX];
 	size_t append_count;
 	int64_t end;
 	size_t fetches;
 	size_t fetch_bytes; /* of the last whole answer */
+	size_t words;       /* GROUP */
+	busp_group_state word;
+	int64_t word_ms;
+	nng_pipe pipe; /* the last of them came on */
 } other = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 #define OTHER(statements)                                                                \
@@ -133,6 +143,34 @@ answer_fetch(busp_reader *reader, bus_buf *answer)
 	}
 }
 
+/* Who joins has both partitions. False: the request is kept. */
+static bool
+answer_group(busp_reader *reader, nng_pipe pipe, bus_buf *answer)
+{
+	static const int32_t partitions[] = { 0, 1 };
+	busp_group_request request = { 0 };
+	busp_group_answer said = { .verdict = BUSP_GROUP_GO_ON, .generation = 1 };
+
+	busp_get_group_request(reader, &request);
+	other.words++;
+	other.word = request.state;
+	other.word_ms = bus_suite_now();
+	other.pipe = pipe;
+	if (request.state == BUSP_GROUP_HOLDING && other.keep) {
+		return false;
+	}
+	if (request.state == BUSP_GROUP_JOINING) {
+		said.verdict = BUSP_GROUP_ASSIGNED;
+		said.partitions = partitions;
+		said.partition_count = 2;
+	} else if (request.state == BUSP_GROUP_HOLDING) {
+		said.verdict = other.verdict;
+	}
+	busp_put_answer(answer, BUSP_OP_GROUP, BUSP_DONE);
+	busp_put_group_answer(answer, &said);
+	return true;
+}
+
 static void
 answer_list(bus_buf *answer)
 {
@@ -162,6 +200,14 @@ answer(nng_msg *request, bus_buf *to)
 		answer_list(to);
 	} else if (op == BUSP_OP_APPEND) {
 		answer_append(&reader, to);
+		if (other.cuts > 0) {
+			other.cuts--;
+			nng_pipe_close(nng_msg_get_pipe(request));
+			return false;
+		}
+		return other.lapses-- <= 0;
+	} else if (op == BUSP_OP_GROUP) {
+		return answer_group(&reader, nng_msg_get_pipe(request), to);
 	} else if (op == BUSP_OP_FETCH) {
 		answer_fetch(&reader, to);
 	} else {
@@ -321,6 +367,139 @@ case_no_end(void)
 	bus_adapter_close(adapter);
 }
 
+/* It came twice, under the number that lets a broker do it once. */
+static void
+publish_twice(bus_adapter *adapter)
+{
+	bus_outcome outcome;
+
+	CU_ASSERT_EQUAL(publish(adapter, 30000, &outcome), BUS_OK);
+	CU_ASSERT_EQUAL(outcome, BUS_OUTCOME_DURABLE);
+	CU_ASSERT_EQUAL_FATAL(other.append_count, 2);
+	CU_ASSERT_EQUAL(other.appends[0].producer, other.appends[1].producer);
+	CU_ASSERT_EQUAL(other.appends[0].sequence, other.appends[1].sequence);
+}
+
+/* The append was done and its answer never came: the connection ended, which nng notices,
+ * or it is dead without knowing, which the client does. */
+static void
+case_lost_answer(void)
+{
+	bus_adapter *adapter = open_adapter();
+	bus_outcome outcome;
+
+	CU_ASSERT_EQUAL(publish(adapter, 5000, &outcome), BUS_OK);
+	OTHER(other.append_count = 0; other.cuts = 1);
+	publish_twice(adapter);
+	OTHER(other.append_count = 0; other.lapses = 1);
+	publish_twice(adapter);
+	bus_adapter_close(adapter);
+}
+
+/* ---- a member ---- */
+
+static void
+poll_until(bus_adapter *adapter, bus_poll_kind kind)
+{
+	const bus_poll_limit limit = { 100, 1 << 20, 20 };
+	int64_t deadline = bus_suite_now() + BUS_SUITE_MS;
+	bus_poll poll = { .kind = BUS_POLL_DELIVERIES };
+
+	while (poll.kind != kind && bus_suite_now() < deadline) {
+		BUS_SUITE_OK(bus_adapter_poll(adapter, &limit, &poll, &err));
+	}
+	CU_ASSERT_EQUAL(poll.kind, kind);
+}
+
+/* Waits for `words` more than there are, while the owner does nothing; how long it took. */
+static int64_t
+listen_for(size_t words)
+{
+	int64_t begin = bus_suite_now();
+	size_t goal = SIZE_MAX;
+	bool there = false;
+
+	while (!there && bus_suite_now() < begin + BUS_SUITE_MS) {
+		OTHER(goal = goal == SIZE_MAX ? other.words + words : goal;
+		      there = other.words >= goal);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	CU_ASSERT_TRUE(there);
+	return bus_suite_now() - begin;
+}
+
+static bus_adapter *
+open_member(void)
+{
+	bus_adapter *adapter = open_adapter();
+
+	OTHER(other.keep = false; other.verdict = BUSP_GROUP_GO_ON);
+	BUS_SUITE_OK(bus_adapter_join(adapter, "g", "t", &err));
+	poll_until(adapter, BUS_POLL_ASSIGNED);
+	return adapter;
+}
+
+/* An owner that is busy does not poll: its member is heard of all the same. */
+static void
+case_beats(void)
+{
+	bus_adapter *adapter = open_member();
+
+	CU_ASSERT(listen_for(5) < 6000);
+	CU_ASSERT_EQUAL(other.word, BUSP_GROUP_HOLDING);
+	bus_adapter_close(adapter);
+}
+
+static void
+case_leaves(void)
+{
+	bus_adapter *adapter = open_member();
+
+	bus_adapter_leave(adapter);
+	CU_ASSERT_EQUAL(other.word, BUSP_GROUP_LEAVING);
+	BUS_SUITE_OK(bus_adapter_join(adapter, "g", "t", &err));
+	poll_until(adapter, BUS_POLL_ASSIGNED);
+	CU_ASSERT_NOT_EQUAL(other.word, BUSP_GROUP_LEAVING);
+	/* closing is leaving, too */
+	bus_adapter_close(adapter);
+	CU_ASSERT_EQUAL(other.word, BUSP_GROUP_LEAVING);
+}
+
+static void
+cut_member(void)
+{
+	(void)listen_for(1);
+	OTHER(nng_pipe_close(other.pipe));
+	CU_ASSERT(listen_for(1) < BUSP_GROUP_GRACE_MS * 8 / 10);
+}
+
+/* Whoever loses its connection is heard of within the broker's grace, busy or not. */
+static void
+case_cut_member(void)
+{
+	bus_adapter *adapter = open_member();
+
+	for (int i = 0; i < 3; i++) {
+		cut_member();
+	}
+	/* the broker keeps a word that says nothing new */
+	OTHER(other.keep = true);
+	(void)listen_for(1);
+	OTHER(nng_pipe_close(other.pipe));
+	CU_ASSERT(listen_for(1) < BUSP_GROUP_GRACE_MS * 8 / 10);
+	OTHER(other.keep = false; other.verdict = BUSP_GROUP_GIVE_UP;
+	      nng_pipe_close(other.pipe));
+	poll_until(adapter, BUS_POLL_REVOKED);
+	/* its owner takes its time */
+	for (int i = 0; i < 3; i++) {
+		cut_member();
+	}
+	OTHER(other.verdict = BUSP_GROUP_GO_ON);
+	bus_adapter_stop(adapter);
+	poll_until(adapter, BUS_POLL_ASSIGNED);
+	bus_adapter_close(adapter);
+}
+
 /* ---- reading ---- */
 
 static bus_suite_reader
@@ -453,6 +632,10 @@ case_silent(void)
 static const bus_case cases[] = {
 	{ "what a refusal of an append leads to", case_refusals },
 	{ "a publish ends in time, and says what is known", case_no_end },
+	{ "an append whose answer is lost is the same one again", case_lost_answer },
+	{ "a member is heard of while its owner is busy", case_beats },
+	{ "a member that goes says so", case_leaves },
+	{ "a member that loses its connection is back in time", case_cut_member },
 	{ "a record that arrives broken once is fetched again", case_broken_once },
 	{ "a record that arrives broken twice is damaged", case_broken_twice },
 	{ "what is no answer is fatal, and nothing worse", case_not_an_answer },
