@@ -22,7 +22,7 @@ bool
 bus_store_may_pass(const bus_error *err)
 {
 	/* The fence waits for whoever takes the position over: that is no event's fault. */
-	static const char *const shared[] = { "unit_begin: ", "unit_fence: " };
+	static const char *const shared[] = { "unit_begin.", "unit_fence." };
 	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
 		if (strncmp(err->text, shared[i], strlen(shared[i])) == 0) {
 			return false;

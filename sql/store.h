@@ -144,6 +144,9 @@ typedef struct bus_dead_letter {
 	bus_str detail; /* locations, rule, what to do */
 } bus_dead_letter;
 
+/* Redrives of one letter without success before an operator must insist. */
+#define BUS_REDRIVES_MAX 3
+
 typedef enum bus_letter_state {
 	BUS_LETTER_OPEN,
 	BUS_LETTER_REDRIVEN, /* folded after all */

@@ -20,6 +20,9 @@
 	X(dlq)                                                                           \
 	X(dlq_ls)                                                                        \
 	X(dlq_show)                                                                      \
+	X(dlq_redrive)                                                                   \
+	X(dlq_edit)                                                                      \
+	X(dlq_discard)                                                                   \
 	X(incident)                                                                      \
 	X(incident_ls)                                                                   \
 	X(sql)                                                                           \

@@ -78,7 +78,8 @@ busp_ask(bus_cli_publisher *publisher, bus_arena *arena, size_t *ret_left, bus_e
 				      bus_table_cell(&table, row, COLUMN_VERDICT));
 		sent->reason = bus_arena_str(publisher->arena,
 					     bus_table_cell(&table, row, COLUMN_REASON));
-		publisher->rejected += bus_str_is(sent->verdict, "REJECTED");
+		publisher->rejected += bus_str_is(sent->verdict, "REJECTED") ||
+				       bus_str_is(sent->verdict, "HELD");
 	}
 	*ret_left = question.count - table.row_count;
 	return BUS_OK;

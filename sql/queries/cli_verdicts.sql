@@ -40,8 +40,9 @@ WITH asked AS MATERIALIZED (
 	UNION ALL
 	SELECT n, stream, "offset", verdict, reason FROM elsewhere WHERE verdict <> 'REROUTED'
 )
-SELECT a.n, a.verdict::text AS verdict,
+SELECT a.n, coalesce(d.verdict, a.verdict)::text AS verdict,
        CASE WHEN d.cause IS NULL THEN a.reason
+	    WHEN d.verdict IS NOT NULL THEN d.verdict_reason
 	    WHEN d.cause = 'rejected' THEN coalesce(d.detail, a.reason)
 	    ELSE concat_ws(': ', d.cause, coalesce(d.detail, a.reason)) END AS reason
   FROM answer a

@@ -26,8 +26,6 @@
 
 #include "workers/engine/item.h"
 
-/* Redrives of one letter without success before an operator must insist. */
-#define BUSP_REDRIVES_MAX 3
 /* Letters of one drain, a quarter of a usual batch; and their bytes. */
 #define BUSP_DRAIN_LETTERS_MAX 500
 #define BUSP_DRAIN_BYTES_MAX (8u << 20)

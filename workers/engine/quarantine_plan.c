@@ -274,7 +274,7 @@ objection(const busp_plan *plan, const bus_letter *letter, bus_arena *arena)
 		return bus_arena_printf(arena, "its key is held: offset %lld comes first",
 					(long long)plan->key->head);
 	}
-	if (redrive && letter->redrives >= BUSP_REDRIVES_MAX &&
+	if (redrive && letter->redrives >= BUS_REDRIVES_MAX &&
 	    !json_is_true(json_object_get(control->data, "force"))) {
 		return bus_arena_printf(arena,
 					"it was redriven %lld times without success: "
