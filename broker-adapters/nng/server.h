@@ -58,7 +58,7 @@
 #define BUSP_APPEND_BATCHES_MAX 4096u
 /* What an answer needs besides its entries. */
 #define BUSP_FRAME_RESERVE 64u
-/* Answers to parked FETCHes in one round: other requests do not wait for all of them. */
+/* Answers to FETCHes in one round: other requests do not wait for all of them. */
 #define BUSP_READ_BYTES_MAX (16u << 20)
 /* Partitions in one FETCH, and in all that are parked. */
 #define BUSP_FETCH_PARTITIONS_MAX 4096u
@@ -177,6 +177,7 @@ struct busp_server {
 	busp_list ready;      /* FETCH that may have something now */
 	busp_list joins;      /* GROUP, parked */
 	size_t want_count;    /* of the parked */
+	size_t read_bytes;    /* answered in this round */
 	int64_t fetch_due_ms; /* not before this one of the parked is due */
 	int64_t join_due_ms;
 	bus_buf slices;    /* what a read gave */

@@ -49,7 +49,9 @@ busp_read_forget(busp_request *request)
 {
 	if (request->parked) {
 		for (uint32_t i = 0; i < request->want_count; i++) {
-			busp_want_unlink(&request->wants[i]);
+			if (request->wants[i].log != NULL) {
+				busp_want_unlink(&request->wants[i]);
+			}
 		}
 		request->server->want_count -= request->want_count;
 		request->parked = false;
@@ -69,14 +71,22 @@ busp_read_wait(busp_server *server, busp_request *request)
 }
 
 static void
-busp_read_park(busp_server *server, busp_request *request)
+busp_read_link(busp_server *server, busp_request *request)
 {
 	for (uint32_t i = 0; i < request->want_count; i++) {
-		busp_want_link(&request->wants[i]);
+		if (request->wants[i].log != NULL) {
+			busp_want_link(&request->wants[i]);
+		}
 	}
 	request->parked = true;
 	server->want_count += request->want_count;
 	busp_request_let_go(request);
+}
+
+static void
+busp_read_park(busp_server *server, busp_request *request)
+{
+	busp_read_link(server, request);
 	busp_read_wait(server, request);
 	while (server->want_count > BUSP_FETCH_WANTS_MAX) {
 		busp_read_release(server);
@@ -250,6 +260,7 @@ busp_read_answer(busp_server *server, busp_request *request, uint32_t ready,
 	for (int i = 0; i < 4; i++) {
 		frame->data[count_at + (size_t)i] = (char)(entries >> (24 - 8 * i));
 	}
+	server->read_bytes += frame->len;
 	busp_answer_end(request);
 	return BUS_OK;
 }
@@ -308,10 +319,18 @@ busp_read_fetch(busp_server *server, busp_request *request, bus_error *err)
 	request->due_ms = request->arrived_ms +
 			  (wait_ms < BUSP_WAIT_MS_MAX ? wait_ms : BUSP_WAIT_MS_MAX);
 	uint32_t ready = busp_read_ready(request);
-	if (ready > 0 || wait_ms == 0) {
+	/* this round has answered enough, or others have waited since an earlier one */
+	bool later = (server->read_bytes >= BUSP_READ_BYTES_MAX ||
+		      server->ready.first != NULL) &&
+		     server->want_count < BUSP_FETCH_WANTS_MAX;
+	if (ready > 0 && later) {
+		busp_read_link(server, request);
+		busp_list_add(&server->ready, request);
+	} else if (ready > 0 || wait_ms == 0) {
 		return busp_read_answer(server, request, ready, err);
+	} else {
+		busp_read_park(server, request);
 	}
-	busp_read_park(server, request);
 	return BUS_OK;
 }
 
@@ -339,8 +358,7 @@ busp_read_due(busp_server *server, int64_t now_ms)
 bus_status
 busp_read_round(busp_server *server, int64_t now_ms, bus_error *err)
 {
-	size_t bytes = 0;
-	while (server->ready.first != NULL && bytes < BUSP_READ_BYTES_MAX) {
+	while (server->ready.first != NULL && server->read_bytes < BUSP_READ_BYTES_MAX) {
 		busp_request *request = server->ready.first;
 		uint32_t ready = busp_read_ready(request);
 		busp_list_remove(request);
@@ -348,10 +366,9 @@ busp_read_round(busp_server *server, int64_t now_ms, bus_error *err)
 			busp_read_wait(server, request);
 		} else if (busp_read_answer(server, request, ready, err) != BUS_OK) {
 			return err->status;
-		} else {
-			bytes += server->frame.len;
 		}
 	}
+	server->read_bytes = 0;
 	busp_read_due(server, now_ms);
 	return BUS_OK;
 }

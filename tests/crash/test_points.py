@@ -10,7 +10,7 @@ from support.checker import DISAGREEMENTS, assert_once
 from support.events import scale, seconds
 from support.platform import ROOT, Platform, on_both_brokers
 
-# The embedded broker hears of a dead worker when its session is over, so a round takes longer.
+# The embedded broker gives a dead worker a second to come back, so a round takes longer.
 ROUNDS = {"kafka": 20, "embedded": 6}
 APPS = 24
 PER_ROUND = 240

@@ -13,7 +13,7 @@ import pytest
 
 from support.checker import Checker, assert_once, replicas
 from support.events import scale, seconds
-from support.platform import ROOT, Reaper, on_both_brokers, wait_for
+from support.platform import ROOT, SLOW, Reaper, on_both_brokers, wait_for
 
 BENCH = ROOT / "tests/bench"
 
@@ -68,7 +68,7 @@ def test_effects_are_those_of_the_table(platform, trace, expected, mode):
     assert all(p.stop() == 0 for p in roles.values())
 
 
-# The embedded broker hears of a dead worker when its session is over, so that one lives longer.
+# The embedded broker gives a dead worker a second to come back, so that one lives longer.
 @pytest.mark.trace
 @pytest.mark.parametrize("broker, interval", [("kafka", 1), ("embedded", 2.5)],
                          indirect=["broker"])
@@ -155,4 +155,5 @@ def test_another_worker_takes_over(platform):
     assert_once(platform, count[0])
     print(f"\ntaken over after {', '.join(f'{s:.1f} s' for s in took)}; {checker.looks} looks: "
           "ledger and state agree, no step back")
-    assert max(took) <= 10
+    # The one waits for the end of the session, the other for a second after the connection's.
+    assert max(took) <= (10 if platform.broker.kind == "kafka" else 4 * SLOW)
