@@ -392,7 +392,8 @@ typedef struct bus_timer_seen {
  */
 BUS_MUST_CHECK bus_status bus_store_timer_look(bus_store *store, int64_t xmin,
 					       bus_timer_id after, size_t rows_max,
-					       bus_arena *arena, bus_timer_seen **ret_seen,
+					       bus_arena *arena,
+					       bus_timer_seen **ret_seen,
 					       size_t *ret_count, bus_error *err);
 
 /* What the event of a timer is made of. */
@@ -521,8 +522,9 @@ typedef struct bus_outbox_mark {
 } bus_outbox_mark;
 
 typedef struct bus_outbox_range {
-	bus_relay_shards shards;          /* rows of these only */
-	const bus_outbox_cursor *cursors; /* where this relay has read to; a stream that is not
+	bus_relay_shards shards; /* rows of these only */
+	const bus_outbox_cursor
+		*cursors; /* where this relay has read to; a stream that is not
 					   * among them starts at its stored mark */
 	size_t cursor_count;
 	size_t rows_max;

@@ -460,13 +460,12 @@ answer(batch *b)
 			.reason = it->detail.data != NULL ? it->detail : it->reason,
 			.answered = it->answered,
 		};
-		bus_outbox_row *rows = bus_arena_alloc(
-			b->arena, (it->outbox_count + 1) * sizeof(*rows));
+		bus_outbox_row *rows =
+			bus_arena_alloc(b->arena, (it->outbox_count + 1) * sizeof(*rows));
 		if (busp_answer_folded(&teller, &outcome, b->arena,
 				       &rows[it->outbox_count])) {
 			if (it->outbox_count > 0) {
-				memcpy(rows, it->outbox,
-				       it->outbox_count * sizeof(*rows));
+				memcpy(rows, it->outbox, it->outbox_count * sizeof(*rows));
 			}
 			it->outbox = rows;
 			it->outbox_count++;

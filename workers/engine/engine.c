@@ -16,6 +16,7 @@
 #include "workers/engine/batch.h"
 #include "workers/engine/hold.h"
 #include "workers/engine/service.h"
+#include "workers/engine/suspects.h"
 
 /* Waiting with nothing to do: how soon a stop is seen that came without a signal. */
 #define IDLE_POLL_MS 200
@@ -25,14 +26,6 @@
 #define NOTE_MS 1000
 /* A held partition is looked at again this often: an operator may have moved it. */
 #define HELD_MS 5000
-
-typedef struct sent {
-	size_t event_count;
-	size_t repeat_count;
-	size_t letter_count;
-	int32_t first_partition;
-	int64_t first_offset;
-} sent;
 
 typedef struct engine {
 	const bus_worker *worker;
@@ -49,16 +42,12 @@ typedef struct engine {
 
 	busp_lane *lanes;
 	size_t lane_count;
-	sent sent[BUS_UNITS_IN_FLIGHT_MAX];
+	busp_sent sent[BUS_UNITS_IN_FLIGHT_MAX];
 	size_t sent_count;
 
 	bool probe; /* the last unit met a repeat */
-	/* One of these many events has made a unit fail: they are sent in units of so many. */
-	size_t suspect_count;
-	size_t suspect_unit;
-	busp_refusal refusal;
+	busp_suspects suspects;
 	busp_quarantine *quarantine;
-	size_t letters_max;  /* of a drain */
 	bus_backoff backoff; /* of recoveries in a row */
 	int64_t noted_ms;
 	int64_t held_ms;
@@ -83,9 +72,9 @@ context_of(engine *e)
 		.lanes = e->lanes,
 		.lane_count = e->lane_count,
 		.topic_partitions = e->topic_partitions,
-		.refusal = &e->refusal,
+		.refusal = &e->suspects.refusal,
 		.quarantine = e->quarantine,
-		.letters_max = e->letters_max,
+		.letters_max = e->suspects.letters_max,
 		.probe = e->probe,
 	};
 }
@@ -251,69 +240,22 @@ log_lost_unit(const bus_error *err)
 		      err);
 }
 
-/* One event alone, or one letter, has made its unit fail. */
-static bus_status
-refuse(engine *e, const sent *oldest, busp_refusal_kind kind, const bus_error *cause,
-       bus_error *err)
-{
-	bool again = e->refusal.set && e->refusal.partition == oldest->first_partition &&
-		     e->refusal.offset == oldest->first_offset;
-	if (again && kind == BUSP_REFUSED) {
-		return bus_error_set(err, BUS_E_FATAL, cause->origin, cause->native_code,
-				     "event %s/%d@%" PRId64
-				     " is refused even as a dead letter: %s",
-				     e->worker->topic, oldest->first_partition,
-				     oldest->first_offset, cause->text);
-	}
-	if (again) {
-		/* Setting it aside fails, too: that is not the event's doing. */
-		bus_service_pause(e->service, bus_backoff_next_ms(&e->backoff));
-		return BUS_OK;
-	}
-	e->refusal = (busp_refusal){
-		.set = true,
-		.kind = kind,
-		.partition = oldest->first_partition,
-		.offset = oldest->first_offset,
-	};
-	snprintf(e->refusal.detail, sizeof(e->refusal.detail), "%s", cause->text);
-	if (e->suspect_count == 0) {
-		e->suspect_count = e->suspect_unit = 1;
-	}
-	return BUS_OK;
-}
-
-/* A tenth of those among which the culprit is: three failures find it among a thousand. */
-static size_t
-tenth(size_t count)
-{
-	return count < 10 ? 1 : count / 10;
-}
-
 /* What the failure of the oldest unit teaches for the next attempt. */
 static bus_status
 learn(engine *e, const bus_error *cause, bus_error *err)
 {
-	const sent *oldest = e->sent_count > 0 ? &e->sent[0] : NULL;
-	bool refused = cause->status == BUS_E_REJECT;
+	bool pause = false;
 	if (bus_store_is_repeat(cause)) {
 		e->probe = true;
 		return BUS_OK;
 	}
-	if (oldest == NULL || (!refused && !bus_store_may_pass(cause))) {
+	bus_status status =
+		busp_suspects_learn(&e->suspects, e->sent_count > 0 ? &e->sent[0] : NULL,
+				    e->worker->topic, cause, &pause, err);
+	if (pause) {
 		bus_service_pause(e->service, bus_backoff_next_ms(&e->backoff));
-		return BUS_OK;
 	}
-	if (oldest->event_count > 1) {
-		e->suspect_count = oldest->event_count;
-		e->suspect_unit = tenth(oldest->event_count);
-		return BUS_OK;
-	}
-	if (oldest->letter_count > 1) {
-		e->letters_max = tenth(oldest->letter_count);
-		return BUS_OK;
-	}
-	return refuse(e, oldest, refused ? BUSP_REFUSED : BUSP_FAILED, cause, err);
+	return status;
 }
 
 /* The one way back after a failed unit or read. */
@@ -363,24 +305,14 @@ recover(engine *e, const bus_error *cause, bus_error *err)
 static void
 count_done(engine *e)
 {
-	sent done = e->sent[0];
+	busp_sent done = e->sent[0];
 	e->sent_count--;
 	memmove(&e->sent[0], &e->sent[1], e->sent_count * sizeof(e->sent[0]));
 	e->backoff.attempt = 0;
 	if (done.repeat_count == 0) {
 		e->probe = false;
 	}
-	if (done.letter_count > 0) {
-		e->letters_max = done.letter_count * 10 < BUSP_DRAIN_LETTERS_MAX ?
-					 done.letter_count * 10 :
-					 BUSP_DRAIN_LETTERS_MAX;
-	}
-	if (e->suspect_count > 0) {
-		e->suspect_count -= done.event_count < e->suspect_count ?
-					    done.event_count :
-					    e->suspect_count;
-		e->refusal.set = e->refusal.set && e->suspect_count > 0;
-	}
+	busp_suspects_done(&e->suspects, &done);
 }
 
 /* Waits for the oldest unit; timeout as for bus_store_await. */
@@ -415,7 +347,7 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken
 {
 	/* Reads come after what is in flight, and a probe or a unit of suspects must see its
 	 * end. */
-	bool careful = e->probe || e->suspect_count > 0;
+	bool careful = e->probe || e->suspects.count > 0;
 	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
 	bus_status status = BUS_OK;
 	while (status == BUS_OK && bus_store_in_flight(e->store) >= most) {
@@ -443,7 +375,7 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken
 	if (status != BUS_OK || batch.unit.position_count == 0) {
 		return status;
 	}
-	e->sent[e->sent_count++] = (sent){
+	e->sent[e->sent_count++] = (busp_sent){
 		.event_count = batch.event_count,
 		.repeat_count = batch.repeat_count,
 		.letter_count = batch.letter_count,
@@ -502,28 +434,12 @@ on_gap(engine *e, busp_lane *lane, int64_t gap_end, bus_error *err)
 	if (status != BUS_OK) {
 		return status;
 	}
-	int64_t gap_start = lane->stream.next_offset;
 	if (lane->gap_suspect != gap_end) {
 		lane->gap_suspect = gap_end;
 		return start_lanes(e, err);
 	}
 	lane->gap_end = gap_end;
-	char detail[BUSP_DETAIL_MAX];
-	snprintf(detail, sizeof(detail),
-		 "%s/%d: the log has no records %" PRId64 " to %" PRId64
-		 "; expected if a producer uses transactions or the topic is compacted, "
-		 "otherwise records were lost in the broker",
-		 e->worker->topic, lane->stream.partition, gap_start, gap_end - 1);
-	BUS_LOG(BUS_LOG_WARN, "offsets missing in the log",
-		BUS_LOG_S("detail", bus_str_from(detail)));
-	bus_incident incident = {
-		.kind = "offset-gap",
-		.topic = e->worker->topic,
-		.partition = lane->stream.partition,
-		.offset = gap_start,
-		.detail = bus_str_from(detail),
-	};
-	status = bus_store_incident(e->store, &incident, err);
+	status = busp_hold_gap(e->store, e->worker->topic, &lane->stream, gap_end, err);
 	return status == BUS_OK ? start_lanes(e, err) : status;
 }
 
@@ -537,8 +453,8 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 	size_t count = find_gap(e, poll, &gap_lane);
 	size_t taken = 0;
 	for (size_t i = 0; i < count; i += taken) {
-		size_t few = e->suspect_count > 0 && e->suspect_unit < count - i ?
-				     e->suspect_unit :
+		size_t few = e->suspects.count > 0 && e->suspects.unit < count - i ?
+				     e->suspects.unit :
 				     count - i;
 		bus_status status = apply(e, &poll->deliveries[i], few, &taken, err);
 		if (status != BUS_OK) {
@@ -773,22 +689,6 @@ turn(engine *e, bus_error *err)
 	return status;
 }
 
-static busp_quarantine *
-open_quarantine(const bus_config *config)
-{
-	int64_t attempts = bus_config_int(config, BUS_CONF_WORKER_ATTEMPTS);
-	int64_t base_ms = bus_config_int(config, BUS_CONF_WORKER_RETRY_BASE_MS);
-	int64_t cap_ms = bus_config_int(config, BUS_CONF_WORKER_RETRY_CAP_MS);
-	const busp_retry retry = {
-		.attempts_max = attempts < 1             ? 1 :
-				attempts > INT32_MAX / 2 ? INT32_MAX / 2 :
-							   (int32_t)attempts,
-		.base_ms = base_ms < 0 ? 0 : base_ms,
-		.cap_ms = cap_ms < 0 ? 0 : cap_ms,
-	};
-	return busp_quarantine_create(&retry);
-}
-
 static bus_status
 open_engine(engine *e, bus_error *err)
 {
@@ -802,8 +702,9 @@ open_engine(engine *e, bus_error *err)
 	e->store = bus_service_store(e->service, "busline_worker");
 	e->hasher = bus_hasher_create();
 	e->arena = bus_arena_create(1u << 20);
-	e->quarantine = open_quarantine(e->service->config);
-	e->letters_max = BUSP_DRAIN_LETTERS_MAX;
+	busp_retry retry = busp_retry_of(e->service->config);
+	e->quarantine = busp_quarantine_create(&retry);
+	busp_suspects_init(&e->suspects);
 	if (e->store == NULL || e->hasher == NULL || e->arena == NULL ||
 	    e->quarantine == NULL) {
 		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");

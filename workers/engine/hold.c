@@ -53,3 +53,25 @@ busp_hold_tell(bus_store *store, const char *topic, const bus_stream *stream,
 	};
 	return bus_store_incident(store, &incident, err);
 }
+
+bus_status
+busp_hold_gap(bus_store *store, const char *topic, const bus_stream *stream,
+	      int64_t gap_end, bus_error *err)
+{
+	char detail[BUSP_DETAIL_MAX];
+	snprintf(detail, sizeof(detail),
+		 "%s/%d: the log has no records %" PRId64 " to %" PRId64
+		 "; expected if a producer uses transactions or the topic is compacted, "
+		 "otherwise records were lost in the broker",
+		 topic, stream->partition, stream->next_offset, gap_end - 1);
+	BUS_LOG(BUS_LOG_WARN, "offsets missing in the log",
+		BUS_LOG_S("detail", bus_str_from(detail)));
+	bus_incident incident = {
+		.kind = "offset-gap",
+		.topic = topic,
+		.partition = stream->partition,
+		.offset = stream->next_offset,
+		.detail = bus_str_from(detail),
+	};
+	return bus_store_incident(store, &incident, err);
+}

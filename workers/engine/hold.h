@@ -1,5 +1,5 @@
 /*
- * hold.h - a partition that stands still until somebody decides
+ * hold.h - what a worker tells of a log that is not as it should be
  */
 #ifndef BUS_ENGINE_HOLD_H
 #define BUS_ENGINE_HOLD_H
@@ -17,5 +17,11 @@
 BUS_MUST_CHECK bus_status busp_hold_tell(bus_store *store, const char *topic,
 					 const bus_stream *stream, bus_poll_kind why,
 					 bus_error *err);
+
+/* The same for records that are missing in the log, from the stream's position up to gap_end;
+ * the partition goes on. */
+BUS_MUST_CHECK bus_status busp_hold_gap(bus_store *store, const char *topic,
+					const bus_stream *stream, int64_t gap_end,
+					bus_error *err);
 
 #endif

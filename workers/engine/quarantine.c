@@ -11,6 +11,9 @@
 /* Keys are found through this many chains; there are few, or something is very wrong. */
 #define BUCKETS 1024u
 
+/* More tries than anybody would wait for. */
+#define ATTEMPTS_MAX 1000000
+
 typedef struct held {
 	struct held *next;
 	bus_held_key key;
@@ -41,6 +44,23 @@ busp_retry_delay_ms(const busp_retry *retry, int32_t attempts, uint64_t seed)
 		ceiling = ceiling > retry->cap_ms / 2 ? retry->cap_ms : ceiling * 2;
 	}
 	return (int64_t)(mix(seed ^ mix((uint64_t)attempts)) % ((uint64_t)ceiling + 1));
+}
+
+busp_retry
+busp_retry_of(const bus_config *config)
+{
+	int64_t attempts = bus_config_int(config, BUS_CONF_WORKER_ATTEMPTS);
+	int64_t base_ms = bus_config_int(config, BUS_CONF_WORKER_RETRY_BASE_MS);
+	int64_t cap_ms = bus_config_int(config, BUS_CONF_WORKER_RETRY_CAP_MS);
+	return (busp_retry){
+		.attempts_max = attempts < 1            ? 1 :
+				attempts > ATTEMPTS_MAX ? ATTEMPTS_MAX :
+							  (int32_t)attempts,
+		.base_ms = base_ms < 0 ? 0 : base_ms,
+		.cap_ms = cap_ms < 0                      ? 0 :
+			  cap_ms > BUS_TIMER_DELAY_MS_MAX ? BUS_TIMER_DELAY_MS_MAX :
+							    cap_ms,
+	};
 }
 
 busp_quarantine *

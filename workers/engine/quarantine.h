@@ -24,6 +24,7 @@
 #ifndef BUSP_ENGINE_QUARANTINE_H
 #define BUSP_ENGINE_QUARANTINE_H
 
+#include "core/config.h"
 #include "workers/engine/item.h"
 
 /* Letters of one drain, a quarter of a usual batch; and their bytes. */
@@ -41,6 +42,9 @@ typedef struct busp_retry {
 	int32_t attempts_max; /* >= 1 */
 	int64_t base_ms, cap_ms;
 } busp_retry;
+
+/* As configured; what makes no sense becomes the nearest that does. */
+busp_retry busp_retry_of(const bus_config *config);
 
 /* Wait before the try after this many: full jitter, 0 to min(cap, base * 2^(attempts - 1)).
  * The same seed waits the same. */

@@ -1,0 +1,94 @@
+/*
+ * suspects.c - which event of a failed unit it was
+ */
+#include "workers/engine/suspects.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "workers/engine/quarantine.h"
+
+void
+busp_suspects_init(busp_suspects *suspects)
+{
+	*suspects = (busp_suspects){ .letters_max = BUSP_DRAIN_LETTERS_MAX };
+}
+
+/* Three or four failures find the culprit among a thousand. */
+static size_t
+tenth(size_t count)
+{
+	return count < 10 ? 1 : count / 10;
+}
+
+/* One event alone, or one letter, has made its unit fail. */
+static bus_status
+refuse(busp_suspects *suspects, const busp_sent *sent, const char *topic,
+       const bus_error *cause, bool *ret_pause, bus_error *err)
+{
+	busp_refusal *refusal = &suspects->refusal;
+	busp_refusal_kind kind =
+		cause->status == BUS_E_REJECT ? BUSP_REFUSED : BUSP_FAILED;
+	bool again = refusal->set && refusal->partition == sent->first_partition &&
+		     refusal->offset == sent->first_offset;
+	if (again && kind == BUSP_REFUSED) {
+		return bus_error_set(err, BUS_E_FATAL, cause->origin, cause->native_code,
+				     "event %s/%d@%" PRId64
+				     " is refused even as a dead letter: %s",
+				     topic, sent->first_partition, sent->first_offset,
+				     cause->text);
+	}
+	if (again) {
+		*ret_pause =
+			true; /* setting it aside fails, too: not the event's doing */
+		return BUS_OK;
+	}
+	*refusal = (busp_refusal){
+		.set = true,
+		.kind = kind,
+		.partition = sent->first_partition,
+		.offset = sent->first_offset,
+	};
+	snprintf(refusal->detail, sizeof(refusal->detail), "%s", cause->text);
+	if (suspects->count == 0) {
+		suspects->count = suspects->unit = 1;
+	}
+	return BUS_OK;
+}
+
+bus_status
+busp_suspects_learn(busp_suspects *suspects, const busp_sent *sent, const char *topic,
+		    const bus_error *cause, bool *ret_pause, bus_error *err)
+{
+	bool refused = cause->status == BUS_E_REJECT;
+	*ret_pause = sent == NULL || (!refused && !bus_store_may_pass(cause));
+	if (*ret_pause) {
+		return BUS_OK;
+	}
+	if (sent->event_count > 1) {
+		suspects->count = sent->event_count;
+		suspects->unit = tenth(sent->event_count);
+		return BUS_OK;
+	}
+	if (sent->letter_count > 1) {
+		suspects->letters_max = tenth(sent->letter_count);
+		return BUS_OK;
+	}
+	return refuse(suspects, sent, topic, cause, ret_pause, err);
+}
+
+void
+busp_suspects_done(busp_suspects *suspects, const busp_sent *sent)
+{
+	if (sent->letter_count > 0) {
+		size_t more = sent->letter_count * 10;
+		suspects->letters_max =
+			more < BUSP_DRAIN_LETTERS_MAX ? more : BUSP_DRAIN_LETTERS_MAX;
+	}
+	if (suspects->count > 0) {
+		suspects->count -= sent->event_count < suspects->count ?
+					   sent->event_count :
+					   suspects->count;
+		suspects->refusal.set = suspects->refusal.set && suspects->count > 0;
+	}
+}
