@@ -19,6 +19,8 @@ typedef struct bus_clock {
 
 /* The machine's clocks; static, any thread. */
 const bus_clock *bus_clock_system(void);
+/* Milliseconds since the machine booted, sleep counted: the same for all its processes. */
+int64_t bus_clock_boot_ms(void);
 
 /* A clock that stands still until it is moved; caller's storage, one thread. */
 typedef struct bus_clock_manual {

@@ -71,6 +71,10 @@
 	  "Look into the outbox this often even without a notification")                      \
 	X(RELAY_LEASE_MS, "relay.lease-ms", BUS_CONFIG_INT, "5000", 0,                        \
 	  "A relay silent for this long is replaced by a waiting one")                        \
+	X(CLOCK_POLL_MS, "clock.poll-ms", BUS_CONFIG_INT, "1000", 0,                          \
+	  "Look for new timers this often even without a notification")                       \
+	X(CLOCK_LEASE_MS, "clock.lease-ms", BUS_CONFIG_INT, "5000", 0,                        \
+	  "A clock silent for this long is replaced by a waiting one")                        \
 	X(TOPIC_PARTITIONS, "topic.partitions", BUS_CONFIG_INT, "6", 0,                       \
 	  "Partitions of a topic when it is made; fixed from then on")                        \
 	X(TOPIC_REPLICATION, "topic.replication", BUS_CONFIG_INT, "1", 0,                     \

@@ -192,8 +192,8 @@ bus_store_submit(bus_store *store, const bus_unit *unit, bus_error *err)
 		unit_send_begin,
 		unit_send_ledger,
 		unit_send_state,
-		busp_timer_send,
 		unit_send_outbox,
+		busp_timer_send, /* last: a delay begins as near to the commit as can be */
 	};
 	for (size_t i = 0; status == BUS_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
 		status = steps[i](store, segment, unit, &mine);

@@ -4,6 +4,7 @@
 #include "workers/workers.h"
 
 #include "workers/catalog/handler.h"
+#include "workers/clock/handler.h"
 #include "workers/deploy/handler.h"
 #include "workers/relay/handler.h"
 #include "workers/route/handler.h"
@@ -19,6 +20,7 @@ static const bus_role roles[] = {
 	{ "route", "Fold busline.route into versioned, weighted routes",
 	  &bus_route_worker, NULL },
 	{ "relay", "Carry the outbox to the topics", NULL, bus_relay_run },
+	{ "clock", "Turn timers that are due into events", NULL, bus_clock_run },
 	{ NULL, NULL, NULL, NULL },
 };
 
