@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def pytest_sessionstart(session):
+    # A run in the background of a script inherits it ignored, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not BINARY.exists():
         pytest.exit(f"{BINARY} is not built; BUSLINE_BIN names another", returncode=3)
 
