@@ -8,6 +8,7 @@
 #include "workers/deploy/handler.h"
 #include "workers/relay/handler.h"
 #include "workers/route/handler.h"
+#include "workers/saga/handler.h"
 #include "workers/scale/handler.h"
 
 static const bus_role roles[] = {
@@ -19,6 +20,8 @@ static const bus_role roles[] = {
 	  &bus_scale_worker, NULL },
 	{ "route", "Fold busline.route into versioned, weighted routes",
 	  &bus_route_worker, NULL },
+	{ "saga", "Run sagas: send their steps, wait for answers, take them back",
+	  &bus_saga_worker, NULL },
 	{ "relay", "Carry the outbox to the topics", NULL, bus_relay_run },
 	{ "clock", "Turn timers that are due into events", NULL, bus_clock_run },
 	{ NULL, NULL, NULL, NULL },

@@ -409,27 +409,28 @@ step_on(busp_work *work, const bus_saga_input *input, bus_str reason)
 	return BUS_SAGA_MOVED;
 }
 
+/* "verify is done: this attempt has said so before" */
+static bus_str
+explain(busp_work *work, const bus_saga_input *input)
+{
+	if (input->kind != BUS_SAGA_STEP) {
+		return bus_str_from(work->decision.why);
+	}
+	return bus_arena_printf(arena_of(work), "%s is %.*s: %s",
+				work->definition->steps[input->step].name,
+				BUS_STR_ARG(work->steps[input->step].status),
+				work->decision.why);
+}
+
 bus_verdict
 busp_work_feed(busp_work *work, const bus_saga_input *input, bus_str reason)
 {
-	const char *step = input->kind == BUS_SAGA_STEP ?
-				   work->definition->steps[input->step].name :
-				   "the saga";
-	switch (step_on(work, input, reason)) {
-	case BUS_SAGA_MOVED:
-		break;
-	case BUS_SAGA_IGNORED:
-		return bus_fold_ignore(work->fold, "%s is %.*s: %s", step,
-				       BUS_STR_ARG(input->kind == BUS_SAGA_STEP ?
-							   work->steps[input->step].status :
-							   work->saga.status),
-				       work->decision.why);
-	case BUS_SAGA_REFUSED:
-		return bus_fold_reject(work->fold, "%s is %.*s: %s", step,
-				       BUS_STR_ARG(input->kind == BUS_SAGA_STEP ?
-							   work->steps[input->step].status :
-							   work->saga.status),
-				       work->decision.why);
+	bus_saga_outcome outcome = step_on(work, input, reason);
+	if (outcome == BUS_SAGA_IGNORED) {
+		return bus_fold_ignore(work->fold, "%s", explain(work, input).data);
+	}
+	if (outcome == BUS_SAGA_REFUSED) {
+		return bus_fold_reject(work->fold, "%s", explain(work, input).data);
 	}
 	while (work->unsent_count > 0) {
 		work->unsent_count--;
