@@ -70,7 +70,7 @@
 	X(RELAY_POLL_MS, "relay.poll-ms", BUS_CONFIG_INT, "500", 0,                           \
 	  "Look into the outbox this often even without a notification")                      \
 	X(RELAY_LEASE_MS, "relay.lease-ms", BUS_CONFIG_INT, "5000", 0,                        \
-	  "A relay silent for this long is replaced by a waiting one")                        \
+	  "A relay silent for this long loses its share of the outbox to the others")         \
 	X(CLOCK_POLL_MS, "clock.poll-ms", BUS_CONFIG_INT, "1000", 0,                          \
 	  "Look for new timers this often even without a notification")                       \
 	X(CLOCK_LEASE_MS, "clock.lease-ms", BUS_CONFIG_INT, "5000", 0,                        \

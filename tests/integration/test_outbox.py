@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 
 import psycopg
 import pytest
@@ -21,6 +22,8 @@ SIZE = """
 select sum(pg_total_relation_size(inhrelid))::bigint from pg_inherits
 where inhparent = 'busline.outbox'::regclass
 """
+# Each table without rows: a page of its index and one of its TOAST's.
+EMPTY = 3 * 2 * 8192
 
 
 def record(writer, number):
@@ -89,52 +92,203 @@ def test_writers_in_reverse_order_and_a_relay_that_dies(relayed):
         writer.close()
 
 
-def test_one_relay_at_a_time_and_a_second_one_takes_over(relayed):
-    platform = relayed
-    writer = Writer(platform, "test.writers", 0)
-    relays = [platform.start("relay") for _ in range(2)]
-    number = 0
-    for _ in range(3):
-        wait_for(lambda: platform.rows("select 1 from busline.lease where name = 'relay' "
-                                       "and expires_at > now()"), "a relay holds the lease", 30)
-        for _ in range(5):
-            writer.begin([record(0, number)])
+# Number of shards of each relay that counts as alive; the rest are those nobody alive has.
+SHARES = "select holder, shard_count from busline.relays where alive"
+
+
+def shared_out(platform, relays, timeout=30):
+    """Waits until these relays and no others count as alive, and have all shards in equal parts."""
+    def fair():
+        shares = {int(holder.split("/")[-2]): count for holder, count in platform.rows(SHARES)}
+        return (set(shares) == {relay.pid for relay in relays} and sum(shares.values()) == 16
+                and max(shares.values()) - min(shares.values()) <= 1)
+    wait_for(fair, lambda: f"equal shares: {platform.rows(SHARES)}\n{platform.tails()}", timeout)
+
+
+def shards_of(platform, relay):
+    return {shard for shard, in platform.rows(
+        "select shard from busline.relay_shard where holder like %s", f"%/{relay.pid}/%")}
+
+
+def in_order(platform):
+    """First occurrences of a writer's events are in order in each partition."""
+    for partition, messages in platform.broker.read(TARGET).items():
+        last, seen = {}, set()
+        for message in messages:
+            id = dict(message.headers())["ce_id"].decode()
+            if id in seen:
+                continue
+            seen.add(id)
+            writer, number = map(int, id.split("-"))
+            assert number > last.get(writer, -1), (partition, id)
+            last[writer] = number
+
+
+def test_three_relays_each_publish_their_own_shards(platform):
+    """All but one are frozen: what gets out is what is in the shards of that one."""
+    platform.settings["BUSLINE_RELAY_LEASE_MS"] = 15000
+    writers = [Writer(platform, "test.writers", n) for n in range(WRITERS)]
+    relays = [platform.start("relay") for _ in range(3)]
+    shared_out(platform, relays)
+    owned = [shards_of(platform, relay) for relay in relays]
+    assert sorted(map(len, owned)) == [5, 5, 6] and set().union(*owned) == set(range(16))
+    for number, working in enumerate(relays):
+        for relay in relays:
+            if relay is not working:
+                relay.freeze()
+        for n, writer in enumerate(writers):
+            writer.begin([record(n, number)])
             writer.commit()
-            number += 1
+        waiting = """select array_agg(busline.relay_shard_of(stream)) from busline.position p
+                     left join busline.outbox_mark m using (stream)
+                     where p.outbox_seq > coalesce(m.seq, 0)"""
+        others = set(range(16)) - owned[number]
+        wait_for(lambda: set(platform.value(waiting)) == others,
+                 lambda: f"{others} wait: {platform.value(waiting)}", 10)
+        for relay in relays:
+            relay.thaw()
         drained(platform)
-        holder = platform.value("select holder from busline.lease where name = 'relay'")
-        mine = next((r for r in relays if str(r.pid) in holder), None)
-        assert mine, f"the holder {holder!r} names a process"
-        mine.kill()
-        relays.remove(mine)
-        writer.begin([record(0, number)])
-        writer.commit()
-        number += 1
+    assert [shards_of(platform, relay) for relay in relays] == owned
+    order = published(platform)
+    assert sum(map(len, order.values())) == 3 * WRITERS
+    assert sum(len(m) for m in platform.broker.read(TARGET).values()) == 3 * WRITERS
+    for writer in writers:
+        writer.close()
+
+
+def test_the_shards_of_a_dead_relay_are_taken_over(relayed):
+    platform = relayed
+    writers = [Writer(platform, "test.writers", n) for n in range(WRITERS)]
+    relays = [platform.start("relay") for _ in range(2)]
+    for number in range(3):
+        shared_out(platform, relays)
+        relays.pop(0).kill()
+        for n, writer in enumerate(writers):
+            writer.begin([record(n, number)])
+            writer.commit()
         drained(platform, 10)
-        assert platform.value("select holder from busline.lease where name = 'relay'") != holder
+        assert len(shards_of(platform, relays[0])) == 16
         relays.append(platform.start("relay"))
     ids = [id for ids in published(platform).values() for id in ids]
-    assert sorted(ids) == sorted(f"0-{n}" for n in range(number))
-    writer.close()
+    assert sorted(ids) == sorted(f"{w}-{n}" for w in range(WRITERS) for n in range(3))
+    for writer in writers:
+        writer.close()
 
 
-# Transactions of this database that PostgreSQL rolled back.
-REFUSED = "select xact_rollback from pg_stat_database where datname = current_database()"
+# Who has written which mark, and what was there before.
+MARKS = """
+create table public.mark (who text, stream int, before bigint, after bigint);
+create function public.mark() returns trigger language plpgsql security definer as $$
+begin
+    insert into public.mark values (session_user, new.stream,
+                                    case when tg_op = 'UPDATE' then old.seq end, new.seq);
+    return null;
+end $$;
+create trigger mark after insert or update on busline.outbox_mark
+    for each row execute function public.mark();
+"""
+
+
+class Load(threading.Thread):
+    """A writer that goes on until it is told to stop; some of its transactions are rolled back."""
+
+    def __init__(self, platform, number):
+        super().__init__(daemon=True)
+        self.number, self.rng = number, random.Random(number)
+        self.writer = Writer(platform, "test.writers", number)
+        self.stopping = threading.Event()
+        self.committed, self.failure = {}, None
+
+    def run(self):
+        try:
+            number = 0
+            while not self.stopping.wait(self.rng.random() / 20):
+                records = [record(self.number, number + i) for i in range(self.rng.randint(1, 8))]
+                number += len(records)
+                self.writer.begin(records)
+                if self.rng.random() < 0.1:
+                    self.writer.abort()
+                    continue
+                self.writer.commit()
+                for r in records:
+                    self.committed.setdefault(r.key, []).append(r.id)
+        except Exception as failure:
+            self.failure = failure
+
+    def end(self):
+        self.stopping.set()
+        self.join()
+        self.writer.close()
+        if self.failure:
+            raise self.failure
+
+
+def kill(platform, relay):
+    relay.kill()
+
+
+def stop(platform, relay):
+    assert relay.stop() == 0, relay.tail()
+
+
+def freeze(platform, relay):
+    """Until others have its shards; then it wakes up and ends like any other."""
+    relay.freeze()
+    assert shards_of(platform, relay)
+    wait_for(lambda: not shards_of(platform, relay), relay.tail)
+    relay.thaw()
+    wait_for(lambda: "shards lost" in relay.said() and shards_of(platform, relay), relay.said)
+    stop(platform, relay)
+
+
+@on_both_brokers
+def test_relays_come_and_go_under_load(relayed):
+    platform, rng = relayed, random.Random(15)
+    platform.settings["BUSLINE_RELAY_LEASE_MS"] = 1500
+    platform.execute(MARKS)
+    loads = [Load(platform, n) for n in range(WRITERS)]
+    for load in loads:
+        load.start()
+    relays = [platform.start("relay") for _ in range(3)]
+    shared_out(platform, relays)
+    acts = [kill, stop, freeze] * 4
+    rng.shuffle(acts)
+    for number, act in enumerate(acts):
+        relay = relays.pop(rng.randrange(len(relays)))
+        if number % 2:
+            relays.append(platform.start("relay"))
+        act(platform, relay)
+        if not number % 2:
+            relays.append(platform.start("relay"))
+        shared_out(platform, relays)
+    for load in loads:
+        load.end()
+    drained(platform)
+    committed = {key: ids for load in loads for key, ids in load.committed.items()}
+    assert published(platform) == committed, "all that is committed, in the order of its key"
+    in_order(platform)
+    assert platform.rows("select * from public.mark where after < before") == []
+    assert platform.value("select count(*) from public.mark") > len(acts) * WRITERS
+    # Emptied; only their size is looked at: to read them would be in the way.
+    wait_for(lambda: platform.value(SIZE) == EMPTY, lambda: f"{platform.value(SIZE)} bytes", 60)
 
 
 def test_a_frozen_relay_cannot_mark(relayed):
-    """Its mark is held in the network until another relay has the lease."""
+    """Its mark is held in the network until another relay has its shards."""
     platform = relayed
     user = platform.name + "_relay"
     platform.execute(f"create role {user} login superuser password 'x'")
+    platform.execute(MARKS)
     proxy = Proxy(*platform.postgres.address())
     writer = Writer(platform, "test.writers", 0)
     first = platform.start("relay", BUSLINE_DB_URL=platform.postgres.url_of(
         platform.name, host="127.0.0.1", port=proxy.port, user=user, password="x",
         sslmode="disable", gssencmode="disable"))
+    marks = f"select count(*) from public.mark where who = '{user}'"
     writer.begin([record(0, 0)])
     writer.commit()
     drained(platform)
+    assert platform.value(marks) == 1
     proxy.hold_from(b"outbox_mark")
     writer.begin([record(0, 1)])
     writer.commit()
@@ -145,20 +299,22 @@ def test_a_frozen_relay_cannot_mark(relayed):
         writer.begin([record(0, number)])
         writer.commit()
     drained(platform)
-    holder = platform.rows("select holder, epoch from busline.lease where name = 'relay'")
-    assert str(second.pid) in holder[0][0]
-    refused = platform.value(REFUSED)
+    assert len(shards_of(platform, second)) == 16
+    released = platform.value("select clock_timestamp()")
     proxy.release()
-    wait_for(lambda: platform.value(REFUSED) > refused, "the late mark is refused", 30)
+    wait_for(lambda: platform.rows("select 1 from pg_stat_activity where usename = %s and "
+                                   "state = 'idle' and state_change > %s", user, released),
+             "the late mark is answered", 30)
+    assert platform.value(marks) == 1
     first.thaw()
+    shared_out(platform, [first, second])
     for number in range(200, 400):
         writer.begin([record(0, number)])
         writer.commit()
     drained(platform)
-    assert platform.rows("select holder, epoch from busline.lease where name = 'relay'") == holder
     assert first.running() and second.running()
-    for key, ids in published(platform).items():
-        assert ids == sorted(ids, key=lambda id: int(id.split("-")[1])), key
+    assert "shards lost to another relay" in first.said()
+    in_order(platform)
     first.kill()
     writer.close()
     proxy.close()
@@ -177,11 +333,12 @@ from moved, generate_series(1, %(n)s) i
 """
 
 
-def test_size_stays_flat(relayed):
+@pytest.mark.parametrize("relays", (1, 3))
+def test_size_stays_flat(relayed, relays):
     """A million rows go through; half of them while an old transaction stays open."""
     platform, batch = relayed, 5000
-    platform.start("relay")
-    writer = Writer(platform, "test.writers", 0)
+    shared_out(platform, [platform.start("relay") for _ in range(relays)])
+    writers = [Writer(platform, "test.writers", n) for n in range(1 if relays == 1 else WRITERS)]
     peaks, sizes, old = [], [], None
     done = 0
     while done < ROWS:
@@ -191,6 +348,7 @@ def test_size_stays_flat(relayed):
             old = psycopg.connect(platform.url)
             old.execute("set transaction isolation level repeatable read")
             old.execute("select count(*) from busline.position").fetchone()
+        writer = writers[done // batch % len(writers)]
         with writer.connection.cursor() as cursor:
             cursor.execute(FILL, {"n": batch, "stream": writer.stream, "topic": TARGET})
             cursor.execute(Writer.NOTIFY)
@@ -209,4 +367,5 @@ def test_size_stays_flat(relayed):
     assert max(peaks) < ROWS * per_row / 4 or ROWS < 500000
     assert sum(platform.broker.ends(TARGET).values()) >= ROWS
     old.close()
-    writer.close()
+    for writer in writers:
+        writer.close()
