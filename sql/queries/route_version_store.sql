@@ -9,9 +9,11 @@
 -- $7::text[] : requested_by
 -- $8::timestamptz[] : requested_at
 -- $9::timestamptz[] : finished_at
--- $10::text[] : event_source
--- $11::text[] : event_id
--- $12::timestamptz[] : updated_at
+-- $10::text[] : targets
+-- $11::bigint[] : restores
+-- $12::text[] : event_source
+-- $13::text[] : event_id
+-- $14::timestamptz[] : updated_at
 MERGE INTO paas.route_version AS t
 USING (
 	SELECT
@@ -21,18 +23,21 @@ USING (
 		unnest($7::text[]) AS requested_by,
 		unnest($8::timestamptz[]) AS requested_at,
 		unnest($9::timestamptz[]) AS finished_at,
-		unnest($10::text[]) AS event_source, unnest($11::text[]) AS event_id,
-		unnest($12::timestamptz[]) AS updated_at
+		unnest($10::text[])::jsonb AS targets, unnest($11::bigint[]) AS restores,
+		unnest($12::text[]) AS event_source, unnest($13::text[]) AS event_id,
+		unnest($14::timestamptz[]) AS updated_at
 ) AS v
 ON t.tenant = v.tenant AND t.app = v.app AND t.host = v.host AND t.version = v.version
 WHEN MATCHED THEN UPDATE SET
 	status = v.status, reason = v.reason, requested_by = v.requested_by,
-	requested_at = v.requested_at, finished_at = v.finished_at,
-	event_source = v.event_source, event_id = v.event_id, updated_at = v.updated_at
+	requested_at = v.requested_at, finished_at = v.finished_at, targets = v.targets,
+	restores = v.restores, event_source = v.event_source, event_id = v.event_id,
+	updated_at = v.updated_at
 WHEN NOT MATCHED THEN INSERT (
 	tenant, app, host, version, status, reason, requested_by, requested_at,
-	finished_at, event_source, event_id, updated_at
+	finished_at, targets, restores, event_source, event_id, updated_at
 ) VALUES (
 	v.tenant, v.app, v.host, v.version, v.status, v.reason, v.requested_by,
-	v.requested_at, v.finished_at, v.event_source, v.event_id, v.updated_at
+	v.requested_at, v.finished_at, v.targets, v.restores, v.event_source, v.event_id,
+	v.updated_at
 )

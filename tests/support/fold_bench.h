@@ -15,15 +15,17 @@
 #define BUS_BENCH_TENANT "acme"
 #define BUS_BENCH_SUBJECT "shop"
 #define BUS_BENCH_TIME_US 1000
+#define BUS_BENCH_SAGA "saga-1"
 
 typedef struct bus_fold_case {
 	const char *name;
 	const char *given; /* rows; NULL: none */
 	const char *type;  /* without io.busline. and .v1: "deploy.requested" */
 	const char *data;
-	const char *subject; /* NULL: BUS_BENCH_SUBJECT; "": none */
-	const char *source;  /* NULL: "/test" */
-	const char *actor;   /* NULL: none */
+	const char *subject;  /* NULL: BUS_BENCH_SUBJECT; "": none */
+	const char *source;   /* NULL: "/test" */
+	const char *actor;    /* NULL: none */
+	const char *sagastep; /* of BUS_BENCH_SAGA; NULL: no saga's */
 
 	bus_verdict verdict;
 	const char *reason; /* NULL: none */
@@ -38,7 +40,10 @@ typedef struct bus_fold_case {
  */
 void bus_bench_cases(const bus_worker *worker, const bus_fold_case *cases);
 
-/* An event that may happen in a random history; # in data is a number from 1 to 4. */
+/*
+ * An event that may happen in a random history; # is a number from 1 to 4. "TYPE @STEP" is an
+ * attempt of a step of BUS_BENCH_SAGA.
+ */
 typedef struct bus_fold_draw {
 	const char *type;
 	const char *data;

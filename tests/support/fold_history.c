@@ -63,12 +63,26 @@ pick(uint64_t *random, size_t below)
 	return (size_t)(*random % below);
 }
 
+/* New; # is drawn. */
+static char *
+drawn(const char *text, uint64_t *random)
+{
+	char *copy = strdup(text);
+	for (char *c = copy; *c != '\0'; c++) {
+		*c = *c == '#' ? (char)('1' + pick(random, 4)) : *c;
+	}
+	return copy;
+}
+
 static void
 draw(moment *m, size_t n, const bus_fold_draw *d, uint64_t *random, bus_arena *arena)
 {
-	char *data = strdup(d->data);
-	for (char *c = data; *c != '\0'; c++) {
-		*c = *c == '#' ? (char)('1' + pick(random, 4)) : *c;
+	char *data = drawn(d->data, random);
+	char *type = drawn(d->type, random);
+	char *step = strstr(type, " @");
+	if (step != NULL) {
+		*step = '\0';
+		step += strlen(" @");
 	}
 	m->data = busp_bench_json(data);
 	free(data);
@@ -76,11 +90,14 @@ draw(moment *m, size_t n, const bus_fold_draw *d, uint64_t *random, bus_arena *a
 	m->event = (bus_event){
 		.id = bus_arena_printf(arena, "event-%zu", n),
 		.source = BUS_STR("/history"),
-		.type = bus_arena_printf(arena, "io.busline.%s.v1", d->type),
+		.type = bus_arena_printf(arena, "io.busline.%s.v1", type),
 		.tenant = tenants[m->key % 2],
 		.subject = subjects[m->key / 2],
 		.time_us = (int64_t)n * 1000,
+		.sagaid = bus_str_from(step != NULL ? BUS_BENCH_SAGA : NULL),
+		.sagastep = bus_arena_str(arena, bus_str_from(step)),
 	};
+	free(type);
 	m->outcome = NULL;
 }
 

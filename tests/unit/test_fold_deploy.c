@@ -14,6 +14,21 @@
 	"{'number':2,'kind':'deploy','image':'shop:2','status':'started',"               \
 	"'requested_at':4,'started_at':5}]}"
 
+/* Five releases in all states, and the one that the step "deploy" made. */
+#define MADE(number)                                                                     \
+	"{'deployment':[{'latest_release':5,'current_release':1,'previous_release':4}]," \
+	"'deploy_step':[{'sagaid':'saga-1','step':'deploy/do','release':" number "}],"   \
+	"'release':[{'number':1,'kind':'deploy','image':'shop:1','status':'succeeded',"  \
+	"'requested_at':1,'started_at':2,'finished_at':3},"                              \
+	"{'number':2,'kind':'deploy','image':'shop:2','status':'started',"               \
+	"'requested_at':4,'started_at':5},"                                              \
+	"{'number':3,'kind':'deploy','image':'shop:3','status':'failed',"                \
+	"'reason':'no memory','requested_at':4,'finished_at':5},"                        \
+	"{'number':4,'kind':'deploy','image':'shop:4','status':'retired',"               \
+	"'requested_at':4,'finished_at':5},"                                             \
+	"{'number':5,'kind':'deploy','image':'shop:5','status':'retiring',"              \
+	"'requested_at':4,'started_at':5}]}"
+
 static const bus_fold_case cases[] = {
 	{
 		.name = "the first deploy is release 1",
@@ -282,6 +297,378 @@ static const bus_fold_case cases[] = {
 		.verdict = BUS_IGNORED,
 		.reason = "no release named: it answers a refused request",
 	},
+	/* ---- steps of sagas ---- */
+	{
+		.name = "a step makes a release, and it is remembered",
+		.given = ONE_RUNS,
+		.type = "deploy.requested",
+		.sagastep = "deploy/do/1",
+		.data = "{'image':'shop:3'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':3,'current_release':1}],"
+			  "'deploy_step':[{'sagaid':'saga-1','step':'deploy/do',"
+			  "'release':3}],'release':[{'number':3,'kind':'deploy',"
+			  "'image':'shop:3','status':'requested','requested_at':1000}]}",
+	},
+	{
+		.name = "a rollback by a step is remembered",
+		.given = ONE_RUNS,
+		.type = "deploy.rollback-requested",
+		.sagastep = "back/undo/1",
+		.data = "{'to_release':1}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':3,'current_release':1}],"
+			  "'deploy_step':[{'sagaid':'saga-1','step':'back/undo',"
+			  "'release':3}],'release':[{'number':3,'kind':'rollback',"
+			  "'rollback_to':1,'image':'shop:1','status':'requested',"
+			  "'requested_at':1000}]}",
+	},
+	{
+		.name = "another attempt makes no second release",
+		.given = MADE("2"),
+		.type = "deploy.requested",
+		.sagastep = "deploy/do/2",
+		.data = "{'image':'shop:2'}",
+		.verdict = BUS_IGNORED,
+		.reason = "release 2 is that of an earlier attempt",
+	},
+	{
+		.name = "another attempt at what has succeeded is answered",
+		.given = MADE("1"),
+		.type = "deploy.requested",
+		.sagastep = "deploy/do/2",
+		.data = "{'image':'shop:2'}",
+		.verdict = BUS_IGNORED,
+		.reason = "release 1 is that of an earlier attempt",
+		.emits = "[{'type':'deploy.succeeded','data':{'release':1}}]",
+	},
+	{
+		.name = "another attempt after a failure is another release",
+		.given = MADE("3"),
+		.type = "deploy.requested",
+		.sagastep = "deploy/do/2",
+		.data = "{'image':'shop:2'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':6,'current_release':1,"
+			  "'previous_release':4}],"
+			  "'deploy_step':[{'sagaid':'saga-1','step':'deploy/do',"
+			  "'release':6}],'release':[{'number':6,'kind':'deploy',"
+			  "'image':'shop:2','status':'requested','requested_at':1000}]}",
+	},
+	{
+		.name = "an attempt after its compensation is refused",
+		.given = MADE("4"),
+		.type = "deploy.rollback-requested",
+		.sagastep = "deploy/do/2",
+		.data = "{}",
+		.verdict = BUS_REJECTED,
+		.reason = "this step of the saga was taken back already",
+		.emits = "[{'type':'deploy.failed','data':{'reason':'this step of the saga "
+			 "was taken back already'}}]",
+	},
+	{
+		.name = "an attempt while it is taken back is refused",
+		.given = MADE("5"),
+		.type = "deploy.requested",
+		.sagastep = "deploy/do/2",
+		.data = "{'image':'shop:2'}",
+		.verdict = BUS_REJECTED,
+		.reason = "this step of the saga was taken back already",
+		.emits = "[{'type':'deploy.failed','data':{'reason':'this step of the saga "
+			 "was taken back already'}}]",
+	},
+	{
+		.name = "another step of the saga makes its own release",
+		.given = MADE("2"),
+		.type = "deploy.requested",
+		.sagastep = "second/do/1",
+		.data = "{'image':'shop:2'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':6,'current_release':1,"
+			  "'previous_release':4}],"
+			  "'deploy_step':[{'sagaid':'saga-1','step':'second/do',"
+			  "'release':6}],'release':[{'number':6,'kind':'deploy',"
+			  "'image':'shop:2','status':'requested','requested_at':1000}]}",
+	},
+	/* ---- health ---- */
+	{
+		.name = "health is asked for",
+		.given = ONE_RUNS,
+		.type = "deploy.verify-requested",
+		.actor = "ann",
+		.data = "{'release':1}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release_check':[{'release':1,'status':'requested',"
+			  "'requested_by':'ann','requested_at':1000}]}",
+	},
+	{
+		.name = "health of a release that does not run is refused",
+		.given = ONE_RUNS,
+		.type = "deploy.verify-requested",
+		.data = "{'release':2}",
+		.verdict = BUS_REJECTED,
+		.reason = "release 2 does not run: it is started",
+		.emits = "[{'type':'deploy.verify-failed','data':{'release':2,'reason':"
+			 "'release 2 does not run: it is started'}}]",
+	},
+	{
+		.name = "health of a release that is not there is refused",
+		.given = ONE_RUNS,
+		.type = "deploy.verify-requested",
+		.data = "{'release':9}",
+		.verdict = BUS_REJECTED,
+		.reason = "there is no release 9",
+		.emits = "[{'type':'deploy.verify-failed','data':{'release':9,'reason':"
+			 "'there is no release 9'}}]",
+	},
+	{
+		.name = "health names the app",
+		.type = "deploy.verify-requested",
+		.subject = "",
+		.data = "{'release':1}",
+		.verdict = BUS_REJECTED,
+		.reason = "the subject must name the app",
+	},
+	{
+		.name = "a release is healthy",
+		.given = "{'release_check':[{'release':1,'status':'failed',"
+			 "'reason':'slow','requested_at':1,'finished_at':2}]}",
+		.type = "deploy.verified",
+		.data = "{'release':1}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release_check':[{'release':1,'status':'verified',"
+			  "'requested_at':1,'finished_at':1000}]}",
+	},
+	{
+		.name = "a release is not healthy",
+		.given = "{'release_check':[{'release':1,'status':'requested',"
+			 "'requested_at':1}]}",
+		.type = "deploy.verify-failed",
+		.data = "{'release':1,'reason':'slow'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release_check':[{'release':1,'status':'failed',"
+			  "'reason':'slow','requested_at':1,'finished_at':1000}]}",
+	},
+	{
+		.name = "health nobody asked for",
+		.type = "deploy.verified",
+		.data = "{'release':1}",
+		.verdict = BUS_IGNORED,
+		.reason = "nobody asked whether release 1 is healthy",
+	},
+	/* ---- retirement ---- */
+	{
+		.name = "a release is to be retired",
+		.given = MADE("1"),
+		.type = "deploy.retire-requested",
+		.data = "{'release':1,'reason':'old'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release':[{'number':1,'kind':'deploy','image':'shop:1',"
+			  "'status':'retiring','requested_at':1,'started_at':2,"
+			  "'finished_at':3}]}",
+	},
+	{
+		.name = "a compensation retires the release of its step",
+		.given = MADE("2"),
+		.type = "deploy.retire-requested",
+		.sagastep = "deploy/undo/1",
+		.data = "{}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release':[{'number':2,'kind':'deploy','image':'shop:2',"
+			  "'status':'retiring','requested_at':4,'started_at':5}]}",
+	},
+	{
+		.name = "a compensation of a step that made no release is answered",
+		.given = MADE("2"),
+		.type = "deploy.retire-requested",
+		.sagastep = "other/undo/1",
+		.data = "{'reason':'taken back'}",
+		.verdict = BUS_IGNORED,
+		.reason = "nothing to retire: there is no such release",
+		.emits = "[{'type':'deploy.retired','data':{}}]",
+	},
+	{
+		.name = "a compensation of a step whose release failed is answered",
+		.given = MADE("3"),
+		.type = "deploy.retire-requested",
+		.sagastep = "deploy/undo/1",
+		.data = "{}",
+		.verdict = BUS_IGNORED,
+		.reason = "nothing to retire: the release failed",
+		.emits = "[{'type':'deploy.retired','data':{'release':3}}]",
+	},
+	{
+		.name = "another attempt to retire what is retired is answered",
+		.given = MADE("4"),
+		.type = "deploy.retire-requested",
+		.sagastep = "deploy/undo/2",
+		.data = "{}",
+		.verdict = BUS_IGNORED,
+		.reason = "nothing to retire: the release is retired already",
+		.emits = "[{'type':'deploy.retired','data':{'release':4}}]",
+	},
+	{
+		.name = "the release that another took over from is retired",
+		.given = "{'deployment':[{'latest_release':2,'current_release':2,"
+			 "'previous_release':1}],'release':[{'number':1,'kind':'deploy',"
+			 "'image':'shop:1','status':'succeeded','requested_at':1,"
+			 "'finished_at':3}]}",
+		.type = "deploy.retire-requested",
+		.sagastep = "retire/do/1",
+		.data = "{'superseded_by':2}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release':[{'number':1,'kind':'deploy','image':'shop:1',"
+			  "'status':'retiring','requested_at':1,'finished_at':3}]}",
+	},
+	{
+		.name = "the first release took over from none",
+		.given = "{'deployment':[{'latest_release':1,'current_release':1}]}",
+		.type = "deploy.retire-requested",
+		.data = "{'superseded_by':1}",
+		.verdict = BUS_IGNORED,
+		.reason = "nothing to retire: there is no such release",
+		.emits = "[{'type':'deploy.retired','data':{}}]",
+	},
+	{
+		.name = "what was before a release that is not current is not known",
+		.given = "{'deployment':[{'latest_release':3,'current_release':3,"
+			 "'previous_release':2}]}",
+		.type = "deploy.retire-requested",
+		.data = "{'superseded_by':2}",
+		.verdict = BUS_IGNORED,
+		.reason = "nothing to retire: there is no such release",
+		.emits = "[{'type':'deploy.retired','data':{}}]",
+	},
+	{
+		.name = "a retirement names a release, or comes from a step",
+		.given = ONE_RUNS,
+		.type = "deploy.retire-requested",
+		.data = "{'reason':'old'}",
+		.verdict = BUS_REJECTED,
+		.reason = "no release is named",
+		.emits = "[{'type':'deploy.retire-failed','data':{'reason':'no release is "
+			 "named'}}]",
+	},
+	{
+		.name = "a release that is not there cannot be retired",
+		.given = ONE_RUNS,
+		.type = "deploy.retire-requested",
+		.data = "{'release':9}",
+		.verdict = BUS_REJECTED,
+		.reason = "there is no release 9",
+		.emits = "[{'type':'deploy.retire-failed','data':{'reason':'there is no "
+			 "release 9'}}]",
+	},
+	{
+		.name = "a retirement names the app",
+		.type = "deploy.retire-requested",
+		.subject = "",
+		.data = "{'release':1}",
+		.verdict = BUS_REJECTED,
+		.reason = "the subject must name the app",
+	},
+	{
+		.name = "a release that never ran is gone",
+		.given = MADE("2"),
+		.type = "deploy.retired",
+		.data = "{'release':2}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release':[{'number':2,'kind':'deploy','image':'shop:2',"
+			  "'status':'retired','requested_at':4,'started_at':5,"
+			  "'finished_at':1000}]}",
+	},
+	{
+		.name = "the current release is gone, and the one before is current",
+		.given = "{'deployment':[{'latest_release':2,'current_release':2,"
+			 "'previous_release':1}],'release':[{'number':1,'kind':'deploy',"
+			 "'image':'shop:1','status':'succeeded','requested_at':1,"
+			 "'finished_at':3},{'number':2,'kind':'deploy','image':'shop:2',"
+			 "'status':'retiring','requested_at':4,'finished_at':6}]}",
+		.type = "deploy.retired",
+		.data = "{'release':2}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':2,'current_release':1}],"
+			  "'release':[{'number':2,'kind':'deploy','image':'shop:2',"
+			  "'status':'retired','requested_at':4,'finished_at':6}]}",
+	},
+	{
+		.name = "the current release is gone, and the one before is gone, too",
+		.given = MADE("4"),
+		.type = "deploy.retired",
+		.data = "{'release':1}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':5,'previous_release':4}],"
+			  "'release':[{'number':1,'kind':'deploy','image':'shop:1',"
+			  "'status':'retired','requested_at':1,'started_at':2,"
+			  "'finished_at':3}]}",
+	},
+	{
+		.name = "a release is gone once",
+		.given = MADE("4"),
+		.type = "deploy.retired",
+		.data = "{'release':4}",
+		.verdict = BUS_IGNORED,
+		.reason = "release 4 is final: it retired",
+	},
+	{
+		.name = "an unknown release is not gone",
+		.given = ONE_RUNS,
+		.type = "deploy.retired",
+		.data = "{'release':9}",
+		.verdict = BUS_IGNORED,
+		.reason = "there is no release 9",
+	},
+	{
+		.name = "none was there to be gone",
+		.given = ONE_RUNS,
+		.type = "deploy.retired",
+		.data = "{}",
+		.verdict = BUS_IGNORED,
+		.reason = "no release named: there was none to retire",
+	},
+	{
+		.name = "a retirement that fails leaves the release what it was",
+		.given = MADE("5"),
+		.type = "deploy.retire-failed",
+		.data = "{'release':5,'reason':'no answer'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'release':[{'number':5,'kind':'deploy','image':'shop:5',"
+			  "'status':'started','requested_at':4,'started_at':5}]}",
+	},
+	{
+		.name = "a retirement nobody asked for does not fail",
+		.given = MADE("5"),
+		.type = "deploy.retire-failed",
+		.data = "{'release':1,'reason':'no answer'}",
+		.verdict = BUS_IGNORED,
+		.reason = "release 1 is not being retired",
+	},
+	{
+		.name = "a refused retirement that comes back",
+		.type = "deploy.retire-failed",
+		.data = "{'reason':'no release is named'}",
+		.verdict = BUS_IGNORED,
+		.reason = "no release named: it answers a refused request",
+	},
+	{
+		.name = "success of a release that is being retired is kept in its times",
+		.given = MADE("5"),
+		.type = "deploy.succeeded",
+		.data = "{'release':5}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'deployment':[{'latest_release':5,'current_release':5,"
+			  "'previous_release':1}],'release':[{'number':5,'kind':'deploy',"
+			  "'image':'shop:5','status':'retiring','requested_at':4,"
+			  "'started_at':5,'finished_at':1000}]}",
+	},
+	{
+		.name = "a release that is gone does not succeed",
+		.given = MADE("4"),
+		.type = "deploy.succeeded",
+		.data = "{'release':4}",
+		.verdict = BUS_IGNORED,
+		.reason = "release 4 is final: it retired",
+	},
 	{ 0 },
 };
 
@@ -300,7 +687,31 @@ own_refusal(void)
 		.type = "deploy.rollback-requested",
 		.data = "{'to_release':9}",
 	};
+	static const bus_fold_case others[] = {
+		{ .name = "own verification",
+		  .given = "{'release_check':[{'release':9,'status':'verified'}]}",
+		  .type = "deploy.verify-requested",
+		  .data = "{'release':9}" },
+		{ .name = "own retirement",
+		  .given = ONE_RUNS,
+		  .type = "deploy.retire-requested",
+		  .data = "{'release':9}" },
+		{ .name = "own answer",
+		  .given = MADE("4"),
+		  .type = "deploy.retire-requested",
+		  .sagastep = "deploy/undo/1",
+		  .data = "{}" },
+		{ .name = "own repeated answer",
+		  .given = MADE("1"),
+		  .type = "deploy.requested",
+		  .sagastep = "deploy/do/2",
+		  .data = "{'image':'a'}" },
+	};
 	CU_ASSERT_EQUAL(bus_bench_echo(&bus_deploy_worker, &refused), BUS_IGNORED);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		CU_ASSERT_EQUAL(bus_bench_echo(&bus_deploy_worker, &others[i]),
+				BUS_IGNORED);
+	}
 }
 
 static void
@@ -315,6 +726,17 @@ any_history(void)
 		{ "deploy.succeeded", "{'release':1#}" },
 		{ "deploy.failed", "{'release':#,'reason':'reason #'}" },
 		{ "deploy.failed", "{'reason':'reason #'}" },
+		{ "deploy.requested @deploy/do/#", "{'image':'shop:#'}" },
+		{ "deploy.requested @deploy#/do/#", "{'image':'shop:#'}" },
+		{ "deploy.retire-requested @deploy/undo/#", "{}" },
+		{ "deploy.retire-requested @retire/do/#", "{'superseded_by':#}" },
+		{ "deploy.retire-requested", "{'release':#}" },
+		{ "deploy.retired", "{'release':#}" },
+		{ "deploy.retired", "{'release':1#}" },
+		{ "deploy.retire-failed", "{'release':#,'reason':'reason #'}" },
+		{ "deploy.verify-requested @verify/do/#", "{'release':#}" },
+		{ "deploy.verified", "{'release':#}" },
+		{ "deploy.verify-failed", "{'release':#,'reason':'reason #'}" },
 	};
 	bus_bench_histories(&bus_deploy_worker, draws, sizeof(draws) / sizeof(draws[0]));
 }

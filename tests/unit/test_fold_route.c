@@ -25,7 +25,7 @@ static const bus_fold_case cases[] = {
 		.writes = "{'route':[{'host':'" HOST "','wanted_version':1}],"
 			  "'route_version':[{'host':'" HOST "','version':1,"
 			  "'status':'requested','reason':'launch','requested_by':'ann',"
-			  "'requested_at':1000}],"
+			  "'requested_at':1000,'targets':[{'release':1,'weight':100}]}],"
 			  "'route_target':[{'host':'" HOST "','version':1,'release':1,"
 			  "'weight':100}]}",
 	},
@@ -39,7 +39,9 @@ static const bus_fold_case cases[] = {
 		.writes = "{'route':[{'host':'" HOST "','wanted_version':3,"
 			  "'applied_version':1}],"
 			  "'route_version':[{'host':'" HOST "','version':3,"
-			  "'status':'requested','requested_at':1000}],"
+			  "'status':'requested','requested_at':1000,'targets':["
+			  "{'release':6,'weight':0},{'release':7,'weight':90},"
+			  "{'release':8,'weight':10}]}],"
 			  "'route_target':[{'host':'" HOST "','version':3,'release':6,"
 			  "'weight':0},{'host':'" HOST "','version':3,'release':7,"
 			  "'weight':90},{'host':'" HOST "','version':3,'release':8,"

@@ -143,6 +143,62 @@ on_app_deleted(bus_fold *fold, const bus_event *event, const json_t *data)
 	return BUS_APPLIED;
 }
 
+/* The answer to a request to delete; whatever it was before, the app is gone. */
+static bus_verdict
+deleted(bus_fold *fold, bus_str reason, bus_verdict verdict)
+{
+	json_t *answer = json_object();
+	if (reason.data != NULL) {
+		json_object_set_new(answer, "reason",
+				    json_stringn(reason.data, reason.len));
+	}
+	bus_fold_emit(fold, &(bus_follow_up){ .type = "io.busline.catalog.app.deleted.v1",
+					      .step = "deleted",
+					      .data = answer });
+	return verdict;
+}
+
+static bus_verdict
+on_app_delete_requested(bus_fold *fold, const bus_event *event, const json_t *data)
+{
+	if (bus_str_empty(event->subject)) {
+		return bus_fold_reject(fold, "the subject must name the app");
+	}
+	const void *found;
+	if (bus_fold_get(fold, &bus_app_table, &(bus_app_row){ 0 }, &found) == BUS_WAIT) {
+		return bus_fold_wait(fold);
+	}
+	const bus_app_row *old = found;
+	if (old == NULL) {
+		bus_fold_emit(fold,
+			      &(bus_follow_up){
+				      .type = "io.busline.catalog.app.delete-failed.v1",
+				      .step = "refused",
+				      .data = json_pack("{s:s}", "reason",
+							"there is no such app"),
+			      });
+		return bus_fold_reject(fold, "there is no such app");
+	}
+	if (old->deleted_at != BUS_INT_NULL) {
+		return deleted(fold, old->delete_reason,
+			       bus_fold_ignore(fold, "app is deleted already"));
+	}
+	bus_app_row row = *old;
+	row.deleted_at = event->time_us;
+	row.delete_reason = bus_json_str(data, "reason");
+	row.stamp = bus_stamp_of(event);
+	bus_fold_put(fold, &bus_app_table, &row);
+	return deleted(fold, row.delete_reason, BUS_APPLIED);
+}
+
+static bus_verdict
+on_app_delete_failed(bus_fold *fold, const bus_event *event, const json_t *data)
+{
+	(void)event;
+	(void)data;
+	return bus_fold_ignore(fold, "it answers a refused request");
+}
+
 static bus_verdict
 on_artifact_registered(bus_fold *fold, const bus_event *event, const json_t *data)
 {
@@ -174,6 +230,8 @@ static const bus_handler handlers[] = {
 	{ "io.busline.catalog.tenant.created.v1", on_tenant_created },
 	{ "io.busline.catalog.app.created.v1", on_app_created },
 	{ "io.busline.catalog.app.deleted.v1", on_app_deleted },
+	{ "io.busline.catalog.app.delete-requested.v1", on_app_delete_requested },
+	{ "io.busline.catalog.app.delete-failed.v1", on_app_delete_failed },
 	{ "io.busline.catalog.artifact.registered.v1", on_artifact_registered },
 	{ NULL, NULL },
 };

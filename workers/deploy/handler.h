@@ -26,7 +26,8 @@ typedef struct bus_release_row {
 	bus_str command;     /* JSON */
 	bus_str environment; /* JSON */
 	bus_str artifact_digest;
-	bus_str status; /* "requested", "started", "succeeded", "failed" */
+	/* "requested", "started", "succeeded", "failed", "retiring", "retired" */
+	bus_str status;
 	bus_str reason; /* why it was asked for; once failed, why it failed */
 	bus_str requested_by;
 	int64_t requested_at;
@@ -35,8 +36,33 @@ typedef struct bus_release_row {
 	bus_stamp stamp;
 } bus_release_row;
 
+/* The release that a step of a saga made. */
+typedef struct bus_deploy_step_row {
+	bus_str tenant;
+	bus_str app;
+	bus_str sagaid;
+	bus_str step; /* "deploy/do" */
+	int64_t release;
+	bus_stamp stamp;
+} bus_deploy_step_row;
+
+/* Whether a release is healthy, as last asked. */
+typedef struct bus_release_check_row {
+	bus_str tenant;
+	bus_str app;
+	int64_t release;
+	bus_str status; /* "requested", "verified", "failed" */
+	bus_str reason; /* why it failed */
+	bus_str requested_by;
+	int64_t requested_at;
+	int64_t finished_at;
+	bus_stamp stamp;
+} bus_release_check_row;
+
 extern const bus_row_type bus_deployment_table;
 extern const bus_row_type bus_release_table;
+extern const bus_row_type bus_deploy_step_table;
+extern const bus_row_type bus_release_check_table;
 extern const bus_worker bus_deploy_worker;
 
 #endif

@@ -2,16 +2,17 @@
  * handler.c - route: versioned sets of weighted targets per host of an app
  *
  * A change asked for is a new version with targets of its own; no version is ever edited.
- * Facts say what became of a version: changed (in effect) or failed, both final.
+ * Facts say what became of a version: changed (in effect) or failed, both final. What asks
+ * for versions is in wish.c.
  */
 #include "workers/route/handler.h"
 
 #include <inttypes.h>
 
 #include "core/json.h"
+#include "workers/route/parts.h"
 
 #define FAILED_TYPE "io.busline.route.failed.v1"
-#define WEIGHT_SUM 100
 
 static const bus_column route_columns[] = {
 	BUS_COLUMN(bus_route_row, tenant, BUS_COL_TEXT),
@@ -40,6 +41,8 @@ static const bus_column route_version_columns[] = {
 	BUS_COLUMN(bus_route_version_row, requested_by, BUS_COL_TEXT),
 	BUS_COLUMN(bus_route_version_row, requested_at, BUS_COL_TIME),
 	BUS_COLUMN(bus_route_version_row, finished_at, BUS_COL_TIME),
+	BUS_COLUMN(bus_route_version_row, targets, BUS_COL_JSON),
+	BUS_COLUMN(bus_route_version_row, restores, BUS_COL_INT8),
 	BUS_STAMP_COLUMNS(bus_route_version_row),
 };
 
@@ -69,110 +72,24 @@ const bus_row_type bus_route_target_table = {
 	.key_count = 5,
 };
 
-/* What is wrong with a set of targets; absent if nothing is. */
-static bus_str
-check_targets(bus_fold *fold, const json_t *targets)
-{
-	int64_t sum = 0;
-	for (size_t i = 0; i < json_array_size(targets); i++) {
-		const json_t *target = json_array_get(targets, i);
-		int64_t release = bus_json_int(target, "release", 0);
-		for (size_t j = 0; j < i; j++) {
-			if (bus_json_int(json_array_get(targets, j), "release", 0) ==
-			    release) {
-				return bus_arena_printf(bus_fold_arena(fold),
-							"release %" PRId64
-							" is named twice",
-							release);
-			}
-		}
-		sum += bus_json_int(target, "weight", 0);
-	}
-	if (sum != WEIGHT_SUM) {
-		return bus_arena_printf(bus_fold_arena(fold),
-					"weights sum to %" PRId64 ", not to %d", sum,
-					WEIGHT_SUM);
-	}
-	return BUS_STR_NULL;
-}
+static const bus_column route_step_columns[] = {
+	BUS_COLUMN(bus_route_step_row, tenant, BUS_COL_TEXT),
+	BUS_COLUMN(bus_route_step_row, app, BUS_COL_TEXT),
+	BUS_COLUMN(bus_route_step_row, sagaid, BUS_COL_TEXT),
+	BUS_COLUMN(bus_route_step_row, step, BUS_COL_TEXT),
+	BUS_COLUMN(bus_route_step_row, host, BUS_COL_TEXT),
+	BUS_COLUMN(bus_route_step_row, version, BUS_COL_INT8),
+	BUS_COLUMN(bus_route_step_row, version_before, BUS_COL_INT8),
+	BUS_STAMP_COLUMNS(bus_route_step_row),
+};
 
-/* A command that cannot be carried out is answered at once, so that whoever waits for its
- * terminal fact gets one; there is no version it could name. */
-static bus_verdict
-refuse(bus_fold *fold, bus_str host, bus_str reason)
-{
-	bus_fold_emit(fold, &(bus_follow_up){
-				    .type = FAILED_TYPE,
-				    .step = "refused",
-				    .data = json_pack("{s:s%,s:s%}", "host", host.data,
-						      host.len, "reason", reason.data,
-						      reason.len),
-			    });
-	return bus_fold_reject(fold, "%.*s", BUS_STR_ARG(reason));
-}
-
-static void
-put_targets(bus_fold *fold, const bus_event *event, const bus_route_row *route,
-	    const json_t *targets)
-{
-	for (size_t i = 0; i < json_array_size(targets); i++) {
-		const json_t *target = json_array_get(targets, i);
-		bus_fold_put(fold, &bus_route_target_table,
-			     &(bus_route_target_row){
-				     .tenant = event->tenant,
-				     .app = event->subject,
-				     .host = route->host,
-				     .version = route->wanted_version,
-				     .release = bus_json_int(target, "release", 0),
-				     .weight = bus_json_int(target, "weight", 0),
-				     .stamp = bus_stamp_of(event),
-			     });
-	}
-}
-
-static bus_verdict
-on_change_requested(bus_fold *fold, const bus_event *event, const json_t *data)
-{
-	if (bus_str_empty(event->subject)) {
-		return bus_fold_reject(fold, "the subject must name the app");
-	}
-	bus_route_row route = {
-		.tenant = event->tenant,
-		.app = event->subject,
-		.host = bus_json_str(data, "host"),
-		.applied_version = BUS_INT_NULL,
-	};
-	const json_t *targets = json_object_get(data, "targets");
-	bus_str wrong = check_targets(fold, targets);
-	if (wrong.data != NULL) {
-		return refuse(fold, route.host, wrong);
-	}
-	const void *found;
-	if (bus_fold_get(fold, &bus_route_table, &route, &found) == BUS_WAIT) {
-		return bus_fold_wait(fold);
-	}
-	if (found != NULL) {
-		route = *(const bus_route_row *)found;
-	}
-	route.wanted_version++;
-	route.stamp = bus_stamp_of(event);
-	bus_fold_put(fold, &bus_route_table, &route);
-	bus_fold_put(fold, &bus_route_version_table,
-		     &(bus_route_version_row){
-			     .tenant = event->tenant,
-			     .app = event->subject,
-			     .host = route.host,
-			     .version = route.wanted_version,
-			     .status = BUS_STR("requested"),
-			     .reason = bus_json_str(data, "reason"),
-			     .requested_by = event->actor,
-			     .requested_at = event->time_us,
-			     .finished_at = BUS_INT_NULL,
-			     .stamp = bus_stamp_of(event),
-		     });
-	put_targets(fold, event, &route, targets);
-	return BUS_APPLIED;
-}
+const bus_row_type bus_route_step_table = {
+	.name = "route_step",
+	.size = sizeof(bus_route_step_row),
+	.columns = route_step_columns,
+	.column_count = sizeof(route_step_columns) / sizeof(route_step_columns[0]),
+	.key_count = 4,
+};
 
 /* The version a fact is about, ready to be changed; false if *ret_verdict is the answer. */
 static bool
@@ -203,9 +120,13 @@ version_of(bus_fold *fold, const json_t *data, bus_route_version_row *ret_row,
 	return true;
 }
 
+/* Also for a version that was reverted to, or that removed the route. */
 static bus_verdict
 on_changed(bus_fold *fold, const bus_event *event, const json_t *data)
 {
+	if (json_object_get(data, "version") == NULL) {
+		return bus_fold_ignore(fold, "no version named: there was nothing to do");
+	}
 	bus_route_version_row version;
 	bus_verdict verdict;
 	if (!version_of(fold, data, &version, &verdict)) {
@@ -257,8 +178,13 @@ on_failed(bus_fold *fold, const bus_event *event, const json_t *data)
 }
 
 static const bus_handler handlers[] = {
-	{ "io.busline.route.change-requested.v1", on_change_requested },
+	{ "io.busline.route.change-requested.v1", busp_on_change_requested },
+	{ "io.busline.route.shift-requested.v1", busp_on_shift_requested },
+	{ "io.busline.route.revert-requested.v1", busp_on_route_revert_requested },
+	{ "io.busline.route.remove-requested.v1", busp_on_remove_requested },
 	{ "io.busline.route.changed.v1", on_changed },
+	{ "io.busline.route.reverted.v1", on_changed },
+	{ "io.busline.route.removed.v1", on_changed },
 	{ FAILED_TYPE, on_failed },
 	{ NULL, NULL },
 };
@@ -267,6 +193,7 @@ static const bus_row_type *const tables[] = {
 	&bus_route_table,
 	&bus_route_version_table,
 	&bus_route_target_table,
+	&bus_route_step_table,
 	NULL,
 };
 

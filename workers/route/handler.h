@@ -26,6 +26,8 @@ typedef struct bus_route_version_row {
 	bus_str requested_by;
 	int64_t requested_at;
 	int64_t finished_at;
+	bus_str targets; /* JSON: [{"release", "weight"}, ...] by release; []: no traffic */
+	int64_t restores; /* the earlier version whose targets these are, or BUS_INT_NULL */
 	bus_stamp stamp;
 } bus_route_version_row;
 
@@ -39,9 +41,22 @@ typedef struct bus_route_target_row {
 	bus_stamp stamp;
 } bus_route_target_row;
 
+/* The version that a step of a saga made. */
+typedef struct bus_route_step_row {
+	bus_str tenant;
+	bus_str app;
+	bus_str sagaid;
+	bus_str step; /* "shift/do" */
+	bus_str host;
+	int64_t version;
+	int64_t version_before; /* BUS_INT_NULL: there was no route */
+	bus_stamp stamp;
+} bus_route_step_row;
+
 extern const bus_row_type bus_route_table;
 extern const bus_row_type bus_route_version_table;
 extern const bus_row_type bus_route_target_table;
+extern const bus_row_type bus_route_step_table;
 extern const bus_worker bus_route_worker;
 
 #endif

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "core/json.h"
+#include "workers/scale/parts.h"
 
 #define FAILED_TYPE "io.busline.scale.failed.v1"
 /* What the engine writes as source of the events this worker emits. */
@@ -70,6 +71,10 @@ on_requested(bus_fold *fold, const bus_event *event, const json_t *data)
 		.min = MIN_DEFAULT,
 		.max = MAX_DEFAULT,
 	};
+	bus_verdict verdict;
+	if (busp_scale_repeated(fold, event, data, &verdict)) {
+		return verdict;
+	}
 	const void *found;
 	if (bus_fold_get(fold, &bus_scale_table, &row, &found) == BUS_WAIT) {
 		return bus_fold_wait(fold);
@@ -101,6 +106,7 @@ on_requested(bus_fold *fold, const bus_event *event, const json_t *data)
 	row.reason = BUS_STR_NULL;
 	row.stamp = bus_stamp_of(event);
 	bus_fold_put(fold, &bus_scale_table, &row);
+	busp_scale_remember(fold, event, found, &row);
 	return BUS_APPLIED;
 }
 
@@ -143,6 +149,16 @@ on_succeeded(bus_fold *fold, const bus_event *event, const json_t *data)
 	return BUS_APPLIED;
 }
 
+/* A revert that changed nothing says no number. */
+static bus_verdict
+on_reverted(bus_fold *fold, const bus_event *event, const json_t *data)
+{
+	if (json_object_get(data, "replicas") == NULL) {
+		return bus_fold_ignore(fold, "nothing was reverted");
+	}
+	return on_succeeded(fold, event, data);
+}
+
 static bus_verdict
 on_failed(bus_fold *fold, const bus_event *event, const json_t *data)
 {
@@ -167,10 +183,24 @@ static const bus_handler handlers[] = {
 	{ "io.busline.scale.requested.v1", on_requested },
 	{ "io.busline.scale.succeeded.v1", on_succeeded },
 	{ FAILED_TYPE, on_failed },
+	{ "io.busline.scale.revert-requested.v1", busp_on_revert_requested },
+	{ "io.busline.scale.reverted.v1", on_reverted },
+	{ "io.busline.scale.quota-set.v1", busp_on_quota_set },
+	{ "io.busline.scale.quota-reserve-requested.v1", busp_on_quota_reserve },
+	{ "io.busline.scale.quota-release-requested.v1", busp_on_quota_release },
+	{ "io.busline.scale.quota-reserved.v1", busp_on_quota_answer },
+	{ "io.busline.scale.quota-denied.v1", busp_on_quota_answer },
+	{ "io.busline.scale.quota-released.v1", busp_on_quota_answer },
+	{ "io.busline.scale.verify-requested.v1", busp_on_scale_verify_requested },
+	{ "io.busline.scale.verified.v1", busp_on_scale_verified },
+	{ "io.busline.scale.verify-failed.v1", busp_on_scale_verify_failed },
 	{ NULL, NULL },
 };
 
-static const bus_row_type *const tables[] = { &bus_scale_table, NULL };
+static const bus_row_type *const tables[] = {
+	&bus_scale_table, &bus_scale_step_table, &bus_scale_check_table,
+	&bus_quota_table, &bus_quota_step_table, NULL,
+};
 
 const bus_worker bus_scale_worker = {
 	.name = "scale",

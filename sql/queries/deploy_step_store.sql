@@ -1,0 +1,28 @@
+-- MERGE, because these rows have one writer, which the fence checks: ON CONFLICT would lock
+-- and log each row once more against others. unnest() as in ledger_insert.
+-- $1::text[] : tenant
+-- $2::text[] : app
+-- $3::text[] : sagaid
+-- $4::text[] : step
+-- $5::bigint[] : release
+-- $6::text[] : event_source
+-- $7::text[] : event_id
+-- $8::timestamptz[] : updated_at
+MERGE INTO paas.deploy_step AS t
+USING (
+	SELECT
+		unnest($1::text[]) AS tenant, unnest($2::text[]) AS app,
+		unnest($3::text[]) AS sagaid, unnest($4::text[]) AS step,
+		unnest($5::bigint[]) AS release, unnest($6::text[]) AS event_source,
+		unnest($7::text[]) AS event_id, unnest($8::timestamptz[]) AS updated_at
+) AS v
+ON t.tenant = v.tenant AND t.app = v.app AND t.sagaid = v.sagaid AND t.step = v.step
+WHEN MATCHED THEN UPDATE SET
+	release = v.release, event_source = v.event_source, event_id = v.event_id,
+	updated_at = v.updated_at
+WHEN NOT MATCHED THEN INSERT (
+	tenant, app, sagaid, step, release, event_source, event_id, updated_at
+) VALUES (
+	v.tenant, v.app, v.sagaid, v.step, v.release, v.event_source, v.event_id,
+	v.updated_at
+)
