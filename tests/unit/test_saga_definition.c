@@ -380,6 +380,35 @@ templates_get_their_values(void)
 
 /* ---- all of them ---- */
 
+static void
+the_shipped_ones_are_clean(void)
+{
+	static const char *const names[] = { "app-teardown", "release", "route-switch",
+					     "scale-out" };
+	size_t count;
+	bus_error err = BUS_ERROR_INIT;
+	bus_saga_book *book = NULL;
+	CU_ASSERT_EQUAL_FATAL(bus_saga_book_create(NULL, registry, &book, &err), BUS_OK);
+	const bus_saga_definition *const *rows = bus_saga_book_all(book, &count);
+	CU_ASSERT_EQUAL_FATAL(count, sizeof(names) / sizeof(names[0]));
+	for (size_t i = 0; i < count; i++) {
+		char path[128];
+		bus_saga_definition *again = NULL;
+		CU_ASSERT_STRING_EQUAL(rows[i]->name, names[i]);
+		snprintf(path, sizeof(path), "../../../schemas/sagas/%s.v1", names[i]);
+		again = parse(path, BUS_OK);
+		CU_ASSERT_EQUAL(report.count, 0); /* no warning either */
+		CU_ASSERT_STRING_EQUAL(again->digest, rows[i]->digest);
+		bus_saga_destroy(again);
+	}
+	const bus_saga_definition *release =
+		bus_saga_book_find(book, BUS_STR("release"), 1);
+	CU_ASSERT_EQUAL_FATAL(release->step_count, 6);
+	CU_ASSERT(release->steps[4].pivot && release->steps[4].compensated);
+	CU_ASSERT(!release->steps[5].compensated);
+	bus_saga_book_destroy(book);
+}
+
 static char folder[] = "/tmp/bus_saga_XXXXXX";
 
 static void
@@ -480,6 +509,7 @@ static const bus_case cases[] = {
 	{ "a definition is read", a_definition_is_read },
 	{ "input is checked", input_is_checked },
 	{ "templates get their values", templates_get_their_values },
+	{ "the shipped definitions are clean", the_shipped_ones_are_clean },
 	{ "a directory adds definitions", a_directory_adds_definitions },
 	{ "a directory with something wrong is refused",
 	  a_directory_with_something_wrong_is_refused },
