@@ -13,33 +13,39 @@ import pytest
 from support import nng_client as wire
 from support.disk import Disk
 from support.nng_client import Client, Refused
-from support.platform import ROOT, run, scratch
+from support.platform import ROOT, SLOW, run, scratch
 from support.raw_broker import TOPIC, append, append_body, ensure
 
 MIB = 1 << 20
 PARTITIONS = 3
-VALUE_BYTES = 50000
 
 
 @pytest.fixture
-def disk(tmp_path):
-    made = Disk(tmp_path, 32 * MIB)
-    yield made
-    made.unmount()
+def make_disk(tmp_path):
+    made = []
+
+    def make(size):
+        made.append(Disk(tmp_path, size))
+        return made[-1]
+
+    yield make
+    for disk in made:
+        disk.unmount()
 
 
 class Producer:
     """Appends to all partitions, and knows what must be there."""
 
-    def __init__(self, broker):
-        self.broker, self.number, self.sequence = broker, random.getrandbits(60) + 1, 1
+    def __init__(self, broker, value_bytes):
+        self.broker, self.value_bytes = broker, value_bytes
+        self.number, self.sequence = random.getrandbits(60) + 1, 1
         self.log = {p: [] for p in range(PARTITIONS)}
         self.said = []
 
     def append(self):
         """Why it was refused, or nothing. One needs as much space as the other: a smaller one may
         fit where a larger one did not."""
-        values = [os.urandom(VALUE_BYTES) for _ in range(PARTITIONS)]
+        values = [os.urandom(self.value_bytes) for _ in range(PARTITIONS)]
         batches = [(TOPIC, p, [value]) for p, value in enumerate(values)]
         try:
             bases = append(self.broker.client, self.number, self.sequence, *batches)
@@ -68,13 +74,14 @@ class Producer:
             assert append(self.broker.client, self.number, sequence, *batches) == bases
 
 
-def test_a_broker_starts_on_a_full_disk(disk, make_broker):
+def test_a_broker_starts_on_a_full_disk(make_disk, make_broker):
+    disk = make_disk(32 * MIB)
     broker = make_broker(running=False)
     broker.directory = disk.point / "data"
     taken = disk.fill("taken", 8 * MIB)
     broker.run()
     ensure(broker.client, partitions=PARTITIONS)
-    producer = Producer(broker)
+    producer = Producer(broker, 50000)
     assert producer.until_refused() == "no space"
     assert len(producer.said) > 20
     disk.fill("rest")
@@ -111,8 +118,11 @@ def test_a_broker_starts_on_a_full_disk(disk, make_broker):
     assert broker.check().returncode == 0
 
 
-def test_what_is_read_on_a_full_disk_survives_a_power_cut(disk, make_broker):
-    folder = scratch("disk")
+def test_what_is_read_on_a_full_disk_survives_a_power_cut(make_disk, make_broker):
+    """A broker that could not sync ends; the kernel has what it wrote, in place of older bytes of the
+    WAL. The next one has no space to take it into the store, and must not let it be read before it
+    is on the disk for certain."""
+    disk, folder = make_disk(192 * MIB), scratch("disk")
     bad = folder / "bad"
     run("cc", "-shared", "-fPIC", "-o", folder / "fail_sync.so",
         ROOT / "tests/support/fail_sync.c")
@@ -122,22 +132,25 @@ def test_what_is_read_on_a_full_disk_survives_a_power_cut(disk, make_broker):
     broker.directory = disk.point / "data"
     broker.run()
     ensure(broker.client, partitions=PARTITIONS)
-    producer = Producer(broker)
-    for _ in range(20):
+    producer = Producer(broker, 600000)
+    store = broker.directory / "broker.db"
+    while store.stat().st_size < MIB:
         assert producer.append() is None
+    disk.fill("rest")
+    before = store.stat().st_size
+    assert producer.append() is None, "the WAL is written anew from its start"
     bad.write_text("")
     lost = append_body(1, 1, [(TOPIC, 0, [b"never synced"])])
     with pytest.raises(wire.Gone):
         Client(broker.address).ask(wire.APPEND, lost)
-    assert broker.process.wait(20) == 70, broker.tail()
+    assert broker.process.wait(20 * SLOW) == 70, broker.tail()
     broker.client.close()
     bad.unlink()
-    disk.fill("rest")
     broker.run()
-    assert producer.append() == "no space"
+    # it was not acknowledged, and is there all the same
     read = {p: [m.value() for m in log] for p, log in broker.read(TOPIC).items()}
-    # it was not acknowledged, and is there all the same: the kernel had it
     assert read == producer.log | {0: producer.log[0] + [b"never synced"]}
+    assert store.stat().st_size == before and (broker.directory / "broker.db-wal").stat().st_size
     disk.cut()
     broker.kill()
     disk.unmount()
