@@ -23,6 +23,9 @@
 	X(dlq_redrive)                                                                   \
 	X(dlq_edit)                                                                      \
 	X(dlq_discard)                                                                   \
+	X(saga)                                                                          \
+	X(saga_lint)                                                                     \
+	X(saga_definitions)                                                              \
 	X(incident)                                                                      \
 	X(incident_ls)                                                                   \
 	X(sql)                                                                           \
