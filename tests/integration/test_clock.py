@@ -318,6 +318,26 @@ def test_a_frozen_leader_is_replaced(platform):
     wait_for(lambda: "lease lost" in first.said(), first.tail)
 
 
+def test_a_transaction_that_ends_late(platform):
+    """Timers set by a transaction that is older than what the clock has seen since."""
+    platform.start("relay")
+    platform.start("clock")
+    wait_for(lambda: platform.value("select count(*) from busline.clock"), "the clock leads")
+    slow, quick = Setter(platform), Setter(platform, 1)
+    with slow.connection.transaction():
+        slow.connection.execute(slow.SET, arguments(
+            [slow.stream], ["acme"], ["shop"], ["slow"], [0], [None], ["/test"], ["slow"],
+            ["undertaking"], [None], ["tester"]))
+        must = {}
+        for n in range(3):
+            cause, moment, _ = quick.set({f"t{n}": 0})[f"t{n}"]
+            must[cause] = (f"t{n}", moment, 0)
+            wait_for(lambda: pending(platform) == 0, "fired, and the other not to be seen")
+        moment = time.time()
+    must["slow"] = ("slow", moment, 0)
+    check(all_fired(platform), must)
+
+
 def test_late_is_told(platform):
     """No clock ran when they were due: each event says how late it is, the log in one line."""
     platform.start("relay")

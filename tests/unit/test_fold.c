@@ -86,11 +86,57 @@ on_ignored(bus_fold *fold, const bus_event *event, const json_t *data)
 				      bus_fold_wait(fold);
 }
 
+/* Promises first and asks for its row then: what it promised before it had to wait is void. */
+static bus_verdict
+on_promised(bus_fold *fold, const bus_event *event, const json_t *data)
+{
+	(void)data;
+	char name[] = "deadline/a";
+	bus_fold_timer_set(fold, bus_str_from(name), 500);
+	bus_fold_timer_cancel(fold, BUS_STR("retry/a"));
+	bus_fold_timer_set(fold, BUS_STR("long"), INT64_MAX);
+	bus_fold_timer_set(fold, BUS_STR("at once"), -5);
+	memset(name, 'x', sizeof(name) - 1); /* the folder must have copied it */
+	bus_fold_incident_open(fold, "stuck", BUS_STR("look at it"));
+	bus_fold_incident_close(fold, "late", BUS_STR("it came"));
+	return add_one(fold, event) ? bus_fold_reject(fold, "whatever the verdict") :
+				      bus_fold_wait(fold);
+}
+
+/* One of each: of the cause's saga, of another, of none; a command; on another topic. */
+static bus_verdict
+on_asked(bus_fold *fold, const bus_event *event, const json_t *data)
+{
+	(void)event;
+	(void)data;
+	const bus_follow_up follow_ups[] = {
+		{ .type = "test.done.v1",
+		  .step = "1",
+		  .data = json_pack("{s:i}", "n", 1) },
+		{ .type = "test.done.v1",
+		  .step = "2",
+		  .data = json_object(),
+		  .sagaid = BUS_STR("other"),
+		  .sagastep = BUS_STR("x/do/1") },
+		{ .type = "test.done.v1",
+		  .step = "3",
+		  .data = json_object(),
+		  .sagaid = BUS_STR("") },
+		{ .type = "test.undo-requested.v1", .step = "4", .data = json_object() },
+		{ .type = "test.done.v1",
+		  .step = "5",
+		  .data = json_object(),
+		  .topic = "test.elsewhere" },
+	};
+	for (size_t i = 0; i < sizeof(follow_ups) / sizeof(follow_ups[0]); i++) {
+		bus_fold_emit(fold, &follow_ups[i]);
+	}
+	return BUS_APPLIED;
+}
+
 static const bus_handler handlers[] = {
-	{ "added", on_added },
-	{ "refused", on_refused },
-	{ "ignored", on_ignored },
-	{ NULL, NULL },
+	{ "promised", on_promised }, { "asked", on_asked },     { "added", on_added },
+	{ "refused", on_refused },   { "ignored", on_ignored }, { NULL, NULL },
 };
 
 static const bus_row_type *const tables[] = { &counter_table, NULL };
@@ -315,7 +361,104 @@ test_absent_and_empty_subject_are_one_key(void)
 	bench_end(&b);
 }
 
+static void
+test_timers_and_incidents(void)
+{
+	bench b;
+	bench_new(&b);
+	bus_event one = event("promised", "1", "shop", "old");
+	bus_fold_item item = { .event = &one };
+	CU_ASSERT_EQUAL_FATAL(run(&b, &item, 1), BUS_OK);
+	CU_ASSERT_EQUAL(runs, 2); /* once in vain */
+	CU_ASSERT_EQUAL(item.verdict, BUS_REJECTED);
+	static const struct {
+		const char *name;
+		bool cancelled;
+		int64_t delay_ms;
+	} timers[] = {
+		{ "deadline/a", false, 500 },
+		{ "retry/a", true, 0 },
+		{ "long", false, BUS_TIMER_DELAY_MS_MAX },
+		{ "at once", false, 0 },
+	};
+	CU_ASSERT_EQUAL_FATAL(item.timer_count, sizeof(timers) / sizeof(timers[0]));
+	for (size_t i = 0; i < item.timer_count; i++) {
+		CU_ASSERT_TRUE(bus_str_is(item.timers[i].name, timers[i].name));
+		CU_ASSERT_EQUAL(item.timers[i].cancelled, timers[i].cancelled);
+		CU_ASSERT_EQUAL(item.timers[i].delay_ms, timers[i].delay_ms);
+		CU_ASSERT_PTR_EQUAL(item.timers[i].cause, &one);
+	}
+	CU_ASSERT_EQUAL_FATAL(item.incident_count, 2);
+	CU_ASSERT_STRING_EQUAL(item.incidents[0].kind, "stuck");
+	CU_ASSERT_FALSE(item.incidents[0].closed);
+	CU_ASSERT_TRUE(bus_str_is(item.incidents[0].text, "look at it"));
+	CU_ASSERT_STRING_EQUAL(item.incidents[1].kind, "late");
+	CU_ASSERT_TRUE(item.incidents[1].closed);
+	bench_end(&b);
+}
+
+/* A header's value; "" if there is none. */
+static bus_str
+header(const bus_outbox_row *row, const char *name)
+{
+	for (size_t i = 0; i < row->record.header_count; i++) {
+		if (bus_str_is(row->record.headers[i].name, name)) {
+			return row->record.headers[i].value;
+		}
+	}
+	return BUS_STR("");
+}
+
+static void
+test_sagas_of_follow_ups(void)
+{
+	bench b;
+	bench_new(&b);
+	bus_event one = event("asked", "1", "shop", NULL);
+	one.sagaid = BUS_STR("s1");
+	one.sagastep = BUS_STR("deploy/do/2");
+	bus_fold_item item = { .event = &one };
+	CU_ASSERT_EQUAL_FATAL(run(&b, &item, 1), BUS_OK);
+	static const struct {
+		const char *topic, *type, *subject, *sagaid, *sagastep;
+	} rows[] = {
+		{ "test.counter", "test.done.v1", "shop", "s1", "deploy/do/2" },
+		{ "busline.saga", "io.busline.saga.answered.v1", "s1", "", "" },
+		{ "test.counter", "test.done.v1", "shop", "other", "x/do/1" },
+		{ "busline.saga", "io.busline.saga.answered.v1", "other", "", "" },
+		{ "test.counter", "test.done.v1", "shop", "", "" },
+		{ "test.counter", "test.undo-requested.v1", "shop", "s1", "deploy/do/2" },
+		{ "test.elsewhere", "test.done.v1", "shop", "s1", "deploy/do/2" },
+	};
+	CU_ASSERT_TRUE(item.answered);
+	CU_ASSERT_EQUAL_FATAL(item.follow_up_count, sizeof(rows) / sizeof(rows[0]));
+	for (size_t i = 0; i < item.follow_up_count; i++) {
+		const bus_outbox_row *row = &item.follow_ups[i];
+		CU_ASSERT_TRUE(bus_str_is(row->topic, rows[i].topic));
+		CU_ASSERT_TRUE(bus_str_is(header(row, "ce_type"), rows[i].type));
+		CU_ASSERT_TRUE(bus_str_is(header(row, "ce_subject"), rows[i].subject));
+		CU_ASSERT_TRUE(bus_str_is(header(row, "ce_sagaid"), rows[i].sagaid));
+		CU_ASSERT_TRUE(bus_str_is(header(row, "ce_sagastep"), rows[i].sagastep));
+	}
+	const bus_outbox_row *fact = &item.follow_ups[0], *answer = &item.follow_ups[1];
+	CU_ASSERT_TRUE(bus_str_eq(header(answer, "ce_causationid"),
+				  header(fact, "ce_id")));
+	CU_ASSERT_TRUE(bus_str_is(header(answer, "ce_correlationid"), "1"));
+	char want[256];
+	snprintf(want, sizeof(want),
+		 "{\"sagastep\":\"deploy/do/2\",\"type\":\"test.done.v1\","
+		 "\"source\":\"/busline/worker/counter\",\"id\":\"%.*s\","
+		 "\"outcome\":\"applied\",\"data\":{\"n\":1}}",
+		 BUS_STR_ARG(header(fact, "ce_id")));
+	CU_ASSERT_TRUE(bus_str_is(answer->record.value, want));
+	bench_end(&b);
+}
+
 static const bus_case cases[] = {
+	{ "timers and incidents come out as they were called, whatever the verdict",
+	  test_timers_and_incidents },
+	{ "a follow-up has the saga of its cause or its own; a fact is told to it",
+	  test_sagas_of_follow_ups },
 	{ "a verdict other than APPLIED changes no row, its follow-ups stay",
 	  test_rows_only_when_applied },
 	{ "rows come out once per key, sorted, with the last event's texts",

@@ -120,12 +120,10 @@ write_answer(const busp_teller *teller, const busp_outcome *outcome, const char 
 	for (int whole = 1; whole >= 0; whole--) {
 		bus_error ignored = BUS_ERROR_INIT;
 		event.data = answer_data(outcome, word, whole == 1, arena);
-		if (event.data.data == NULL ||
+		if (event.data.data != NULL &&
 		    bus_event_write(&event, BUS_MODE_BINARY, arena, &ret_row->record,
-				    &ignored) != BUS_OK) {
-			return false;
-		}
-		if (bus_record_bytes(&ret_row->record) <= BUS_EVENT_BYTES_MAX) {
+				    &ignored) == BUS_OK &&
+		    bus_record_bytes(&ret_row->record) <= BUS_EVENT_BYTES_MAX) {
 			return true;
 		}
 	}
