@@ -269,7 +269,7 @@ add_file(busp_catalogue *catalogue, const char *directory, const char *family,
 {
 	BUS_BUF_AUTO text = { 0 };
 	bus_error why = BUS_ERROR_INIT;
-	char path[PATH_BYTES_MAX], name[2 * NAME_BYTES_MAX];
+	char path[PATH_BYTES_MAX], name[2 * NAME_BYTES_MAX + 2];
 	snprintf(path, sizeof(path), "%s/%s/%s", directory, family, file);
 	if (!is_fact_file(file)) {
 		return bus_error_set(err, BUS_E_FATAL, "config", 0,
