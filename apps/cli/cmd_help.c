@@ -9,6 +9,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "schemas/registry.h"
+#include "workers/saga/transitions.h"
 #include "workers/workers.h"
 
 static void
@@ -145,8 +146,9 @@ const bus_cli_command bus_command_man = {
 };
 
 static const bus_cli_argument docs_arguments[] = {
-	{ "PAGE", .required = true, .values = "cli|configuration",
-	  .help = "cli: docs/cli.md; configuration: docs/configuration.md" },
+	{ "PAGE", .required = true, .values = "cli|configuration|saga-states",
+	  .help = "cli: docs/cli.md; configuration: docs/configuration.md; saga-states: "
+		  "docs/saga-states.md" },
 	{ 0 },
 };
 
@@ -158,9 +160,12 @@ busp_docs_run(bus_cli *cli)
 		bus_cli_document(&page);
 	} else if (strcmp(cli->arguments[0], "configuration") == 0) {
 		bus_config_document(&page);
+	} else if (strcmp(cli->arguments[0], "saga-states") == 0) {
+		bus_saga_document(&page);
 	} else {
 		return bus_cli_fail(BUS_EXIT_USAGE, cli->arguments[0],
-				    "pages are: cli, configuration", "no such page");
+				    "pages are: cli, configuration, saga-states",
+				    "no such page");
 	}
 	busp_put(&page);
 	return BUS_EXIT_OK;
@@ -179,7 +184,8 @@ const bus_cli_command bus_command_docs = {
 /* ---- __complete: names for the completion scripts ---- */
 
 static const bus_cli_argument complete_arguments[] = {
-	{ "KIND", .required = true, .help = "apps, tenants, topics, types, workers" },
+	{ "KIND", .required = true,
+	  .help = "apps, sagas, tenants, topics, types, workers" },
 	{ 0 },
 };
 
@@ -205,6 +211,8 @@ busp_complete_run(bus_cli *cli)
 		busp_complete_query(cli, "cli_complete_apps");
 	} else if (strcmp(kind, "tenants") == 0) {
 		busp_complete_query(cli, "cli_complete_tenants");
+	} else if (strcmp(kind, "sagas") == 0) {
+		busp_complete_query(cli, "cli_complete_sagas");
 	} else if (strcmp(kind, "topics") == 0) {
 		for (const bus_family *row = bus_families(); row->name != NULL; row++) {
 			puts(row->topic);

@@ -24,6 +24,14 @@
 	X(dlq_edit)                                                                      \
 	X(dlq_discard)                                                                   \
 	X(saga)                                                                          \
+	X(saga_start)                                                                    \
+	X(saga_ls)                                                                       \
+	X(saga_show)                                                                     \
+	X(saga_trace)                                                                    \
+	X(saga_retry)                                                                    \
+	X(saga_skip)                                                                     \
+	X(saga_compensate)                                                               \
+	X(saga_cancel)                                                                   \
 	X(saga_lint)                                                                     \
 	X(saga_definitions)                                                              \
 	X(incident)                                                                      \
