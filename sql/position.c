@@ -18,6 +18,7 @@ stream_of(const PGresult *rows, int row, bus_stream *ret_stream)
 	ret_stream->outbox_seq = busp_cell_int8(rows, row, 4);
 	memcpy(ret_stream->head.bytes, PQgetvalue(rows, row, 5), BUS_DIGEST_BYTES);
 	ret_stream->idle_assignments = busp_cell_int4(rows, row, 6);
+	ret_stream->tried_offset = busp_cell_int8(rows, row, 7);
 }
 
 /* Partitions and streams are few: a search of all rows for each. */
@@ -116,6 +117,22 @@ bus_store_positions(bus_store *store, bus_stream *streams, size_t count, bus_err
 	}
 	PQclear(rows);
 	return status;
+}
+
+bus_status
+bus_store_leave(bus_store *store, const bus_stream *streams, size_t count, bus_error *err)
+{
+	if (count == 0) {
+		return BUS_OK;
+	}
+	busp_params_clear(&store->params);
+	bus_buf *numbers = busp_param_array(&store->params, BUSP_OID_INT4, count);
+	bus_buf *epochs = busp_param_array(&store->params, BUSP_OID_INT8, count);
+	for (size_t i = 0; i < count; i++) {
+		busp_put_int4(numbers, streams[i].stream);
+		busp_put_int8(epochs, streams[i].epoch);
+	}
+	return busp_ask(store, "position_leave", NULL, err);
 }
 
 bus_status

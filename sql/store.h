@@ -90,6 +90,7 @@ typedef struct bus_stream {
 	int64_t outbox_seq;  /* last number given to an outbox row of this stream */
 	bus_digest head;     /* hash of its newest ledger row; zeros before the first */
 	int32_t idle_assignments; /* since its last progress, this one counted */
+	int64_t tried_offset; /* of bus_store_attempt_event(); before next_offset: it went well */
 } bus_stream;
 
 /**
@@ -112,6 +113,10 @@ BUS_MUST_CHECK bus_status bus_store_assign(bus_store *store, const char *topic,
  */
 BUS_MUST_CHECK bus_status bus_store_positions(bus_store *store, bus_stream *streams,
 					      size_t count, bus_error *err);
+
+/* Leaves in order: the assignments so far have not ended in the middle of an event. */
+BUS_MUST_CHECK bus_status bus_store_leave(bus_store *store, const bus_stream *streams,
+					  size_t count, bus_error *err);
 
 /* ---- units ---- */
 

@@ -189,11 +189,8 @@ bus_store_submit(bus_store *store, const bus_unit *unit, bus_error *err)
 	}
 	bus_status (*const steps[])(bus_store *, busp_segment *, const bus_unit *,
 				    bus_error *) = {
-		unit_send_begin,
-		unit_send_ledger,
-		unit_send_state,
-		unit_send_outbox,
-		busp_timer_send, /* last: a delay begins as near to the commit as can be */
+		unit_send_begin,  unit_send_ledger, unit_send_state,
+		unit_send_outbox, busp_timer_send, /* last: a delay begins as near to the commit as can be */
 	};
 	for (size_t i = 0; status == BUS_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
 		status = steps[i](store, segment, unit, &mine);

@@ -11,7 +11,8 @@ SET LOCAL ROLE busline_owner;
 ALTER TABLE busline.position
 	ADD COLUMN idle_assignments int NOT NULL DEFAULT 0 CHECK (idle_assignments >= 0);
 COMMENT ON COLUMN busline.position.idle_assignments IS
-	'owners since the last progress; from the third on events go one by one';
+	'owners since the last progress that did not leave in order; from the third on events go '
+	'one by one';
 GRANT UPDATE (idle_assignments) ON busline.position TO busline_worker;
 
 -- The same fence, which now also says that there was progress.

@@ -11,4 +11,5 @@ UPDATE busline.position p
        updated_at = now()
   FROM locked WHERE p.stream = locked.stream
 RETURNING p.stream, p.partition, p.epoch, p.next_offset, p.outbox_seq, p.head,
-	  p.idle_assignments
+	  p.idle_assignments,
+	  coalesce((SELECT a."offset" FROM busline.attempt a WHERE a.stream = p.stream), -1)

@@ -73,8 +73,7 @@ decode(batch *b, busp_item *it)
 static bool
 is_special(const busp_item *it)
 {
-	return it->act != BUSP_ACT_NONE ||
-	       it->lane->stream.idle_assignments >= BUSP_CAREFUL_ASSIGNMENTS;
+	return it->act != BUSP_ACT_NONE || it->lane->careful > 0;
 }
 
 /* The lanes as they are before the batch. */
@@ -335,8 +334,7 @@ count_careful(batch *b, bus_error *err)
 	const busp_batch_context *context = b->context;
 	const busp_item *it = &b->items[0];
 	int32_t attempts = 0;
-	if (!context->alone || b->count == 0 ||
-	    it->lane->stream.idle_assignments < BUSP_CAREFUL_ASSIGNMENTS ||
+	if (!context->alone || b->count == 0 || it->lane->careful == 0 ||
 	    busp_refusal_is_of(context->refusal, it)) {
 		return BUS_OK;
 	}
@@ -693,6 +691,10 @@ busp_batch_keep(const busp_batch_context *context, const busp_batch *made)
 			lane->stream.outbox_seq = lane->outbox_seq;
 			lane->stream.head = lane->head;
 			lane->stream.idle_assignments = 0;
+			if (lane->careful > 0 && made->event_count > 0 &&
+			    lane->stream.partition == made->first_partition) {
+				lane->careful--;
+			}
 			lane->touched = false;
 		}
 	}

@@ -215,6 +215,7 @@ on_assigned(engine *e, const bus_poll *poll, bus_error *err)
 	if (status == BUS_OK) {
 		for (size_t i = 0; i < e->lane_count; i++) {
 			e->lanes[i].stream = streams[i];
+			busp_lane_take_care(&e->lanes[i]);
 			BUS_LOG(BUS_LOG_INFO, "partition assigned",
 				BUS_LOG_S("topic", bus_str_from(e->worker->topic)),
 				BUS_LOG_I("partition", streams[i].partition),
@@ -535,6 +536,28 @@ look_at_held(engine *e, bus_error *err)
 
 /* ---- the loop ---- */
 
+/* Nothing that was read has ended this worker. */
+static void
+leave_lanes(engine *e)
+{
+	bus_error err = BUS_ERROR_INIT;
+	size_t count = 0;
+	bus_stream *streams = calloc(e->lane_count + 1, sizeof(*streams));
+	if (streams == NULL) {
+		return;
+	}
+	for (size_t i = 0; i < e->lane_count; i++) {
+		if (e->lanes[i].stream.idle_assignments > 0) {
+			streams[count++] = e->lanes[i].stream;
+		}
+	}
+	if (bus_store_connected(e->store) &&
+	    bus_store_leave(e->store, streams, count, &err) != BUS_OK) {
+		bus_log_error(BUS_LOG_DEBUG, "left without a word", &err);
+	}
+	free(streams);
+}
+
 /* Gives all partitions up, after what is in flight has its answer, good or bad. */
 static void
 give_up(engine *e)
@@ -542,6 +565,7 @@ give_up(engine *e)
 	bus_error err = BUS_ERROR_INIT;
 	if (await_all(e, &err) == BUS_OK) {
 		note_positions(e, true);
+		leave_lanes(e);
 	} else {
 		bus_log_error(BUS_LOG_WARN, "last unit lost; the next owner does it",
 			      &err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/json.h"
+#include "core/log.h"
 #include "workers/engine/worker.h"
 
 /* Keys are found through this many chains; there are few, or something is very wrong. */
@@ -206,6 +207,20 @@ busp_quarantine_load(busp_quarantine *quarantine, bus_store *store,
 	}
 	bus_arena_destroy(arena);
 	return status;
+}
+
+void
+busp_lane_take_care(busp_lane *lane)
+{
+	const bus_stream *stream = &lane->stream;
+	if (stream->idle_assignments >= BUSP_CAREFUL_ASSIGNMENTS ||
+	    stream->tried_offset >= stream->next_offset) {
+		lane->careful = BUSP_CAREFUL_EVENTS;
+		BUS_LOG(BUS_LOG_WARN, "no owner has come further, events go one by one",
+			BUS_LOG_I("partition", stream->partition),
+			BUS_LOG_I("offset", stream->next_offset),
+			BUS_LOG_I("assignments", stream->idle_assignments));
+	}
 }
 
 busp_act

@@ -19,7 +19,8 @@
  *
  * A try of the head alone is counted before it is made, in a transaction of its own, so that a
  * worker that does not live to tell has used it up. A partition that was assigned three times
- * without progress is read with care: one event at a time, each counted before it is tried.
+ * without progress, or whose last owner ended in such a try, is read with care: for a while one
+ * event at a time, each counted before it is tried.
  */
 #ifndef BUSP_ENGINE_QUARANTINE_H
 #define BUSP_ENGINE_QUARANTINE_H
@@ -33,6 +34,8 @@
 /* Assignments without progress until a partition is read with care; the first is usual, and a
  * second one comes with every rebalance. */
 #define BUSP_CAREFUL_ASSIGNMENTS 3
+/* So many events then go one by one: as many as a unit has, among which the culprit is. */
+#define BUSP_CAREFUL_EVENTS 2000
 
 #define BUSP_TIMER_RETRY "quarantine/retry"
 #define BUSP_TIMER_DRAIN "quarantine/drain"
@@ -67,6 +70,9 @@ void busp_quarantine_put(busp_quarantine *quarantine, const bus_held_key *key);
 /* NULL: not held. Borrowed until it is put again. */
 const bus_held_key *busp_quarantine_find(const busp_quarantine *quarantine,
 					 int32_t stream, bus_str tenant, bus_str subject);
+
+/* A lane just assigned: were its last owners ended, again and again, by what comes next? */
+void busp_lane_take_care(busp_lane *lane);
 
 /* What a batch does about held keys: at most one key, because whatever changes one is a unit
  * alone. */
