@@ -36,6 +36,10 @@ main(void)
 	bus_store_queries_add(bank_queries);
 	bus_status status = bus_config_load(config, NULL, &err);
 	if (status == BUS_OK) {
+		status = bus_registry_add_directory(
+			bus_config_text(config, BUS_CONF_SCHEMAS_DIRECTORY), &err);
+	}
+	if (status == BUS_OK) {
 		status = bus_engine_run(&bank_worker, &service, &err);
 	}
 	if (status != BUS_OK) {
