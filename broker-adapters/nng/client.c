@@ -149,6 +149,19 @@ busp_call_finish(busp_call *call, int result)
 	busp_client_signal(call->client);
 }
 
+/* An answer may come before nng has told that its connection is there. */
+static void
+busp_call_came(const busp_call *call)
+{
+	busp_client *client = call->client;
+	int id = nng_pipe_id(nng_msg_get_pipe(call->answer));
+
+	if (call->link == client->link && client->pipe == 0 && id > 0 &&
+	    id != client->pipe_lost) {
+		client->pipe = id;
+	}
+}
+
 /* On a thread of nng: the request is on its way, or its answer is there, or neither. */
 static void
 busp_call_step(void *argument)
@@ -176,6 +189,7 @@ busp_call_step(void *argument)
 			nng_msg_free(nng_aio_get_msg(call->aio));
 		} else if (result == 0) {
 			call->answer = nng_aio_get_msg(call->aio);
+			busp_call_came(call);
 		}
 		nng_aio_set_msg(call->aio, NULL);
 		busp_call_finish(call, result);
