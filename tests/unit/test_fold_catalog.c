@@ -160,6 +160,50 @@ static const bus_fold_case cases[] = {
 		.verdict = BUS_IGNORED,
 		.reason = "worker catalog has no use for this type",
 	},
+	{
+		.name = "an app is deleted on request",
+		.given = "{'app':[{'owner':'ann','created_at':5}]}",
+		.type = "catalog.app.delete-requested",
+		.data = "{'reason':'unused'}",
+		.verdict = BUS_APPLIED,
+		.writes = "{'app':[{'owner':'ann','created_at':5,'deleted_at':1000,"
+			  "'delete_reason':'unused'}]}",
+		.emits = "[{'type':'catalog.app.deleted','data':{'reason':'unused'}}]",
+	},
+	{
+		.name = "a request to delete what is deleted is answered",
+		.given = "{'app':[{'created_at':5,'deleted_at':6,'delete_reason':'old'}]}",
+		.type = "catalog.app.delete-requested",
+		.sagastep = "delete/do/2",
+		.data = "{'reason':'unused'}",
+		.verdict = BUS_IGNORED,
+		.reason = "app is deleted already",
+		.emits = "[{'type':'catalog.app.deleted','data':{'reason':'old'}}]",
+	},
+	{
+		.name = "a request to delete what never was is refused",
+		.type = "catalog.app.delete-requested",
+		.data = "{}",
+		.verdict = BUS_REJECTED,
+		.reason = "there is no such app",
+		.emits = "[{'type':'catalog.app.delete-failed','data':{'reason':'there is no "
+			 "such app'}}]",
+	},
+	{
+		.name = "a request to delete names the app",
+		.type = "catalog.app.delete-requested",
+		.subject = "",
+		.data = "{}",
+		.verdict = BUS_REJECTED,
+		.reason = "the subject must name the app",
+	},
+	{
+		.name = "a refused deletion that comes back",
+		.type = "catalog.app.delete-failed",
+		.data = "{'reason':'there is no such app'}",
+		.verdict = BUS_IGNORED,
+		.reason = "it answers a refused request",
+	},
 	{ 0 },
 };
 
@@ -176,6 +220,7 @@ any_history(void)
 		{ "catalog.tenant.created", "{'name':'Tenant #'}" },
 		{ "catalog.app.created", "{'owner':'owner #'}" },
 		{ "catalog.app.created", "{'description':'number #'}" },
+		{ "catalog.app.delete-requested @delete/do/#", "{'reason':'reason #'}" },
 		{ "catalog.app.deleted", "{'reason':'reason #'}" },
 		{ "catalog.app.deleted", "{}" },
 		{ "catalog.artifact.registered",
