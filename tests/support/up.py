@@ -14,7 +14,7 @@ import psycopg
 
 from support.platform import BINARY, SLOW, wait_for
 
-NAMES = {"postgres", "broker", "catalog", "deploy", "scale", "route", "relay", "clock"}
+NAMES = {"postgres", "broker", "catalog", "deploy", "scale", "route", "relay", "clock", "saga"}
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("BUSLINE_", "PG"))}
 
 
