@@ -106,14 +106,16 @@ wait_or_park(const busp_quarantine *quarantine, busp_plan *plan, busp_item *caus
 	key->attempts = retry->attempts_max;
 	key->state = BUS_HOLD_HELD;
 	key->delay_ms = BUS_INT_NULL;
-	add_incident(cause, false,
-		     bus_arena_printf(arena,
-				      "offset %lld has failed %d times, its key waits: "
-				      "%.*s; repair that, then `busline dlq redrive`, or "
-				      "`busline dlq discard`",
-				      (long long)key->head, key->attempts,
-				      BUS_STR_ARG(error)),
-		     arena);
+	add_incident(
+		cause, false,
+		bus_arena_printf(arena,
+				 "offset %lld has failed %d times, key %.*s/%.*s waits: "
+				 "%.*s; repair that, then `busline dlq redrive`, or "
+				 "`busline dlq discard`",
+				 (long long)key->head, key->attempts,
+				 BUS_STR_ARG(key->tenant), BUS_STR_ARG(key->subject),
+				 BUS_STR_ARG(error)),
+		arena);
 }
 
 /* The head is done with, one way or the other: the next one is, or the key is free. */
