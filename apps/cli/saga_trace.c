@@ -125,6 +125,13 @@ compact(const busp_trace *t, const json_t *json)
 
 /* ---- lines ---- */
 
+/* The action or compensation itself, on its family's topic. */
+static bool
+is_sent(const json_t *event)
+{
+	return strcmp(text_of(event, "topic"), "busline.saga") != 0;
+}
+
 /* What one event of an attempt says, and more about it. */
 static void
 explain(const busp_trace *t, const json_t *event, const char **ret_what,
@@ -133,7 +140,7 @@ explain(const busp_trace *t, const json_t *event, const char **ret_what,
 	const json_t *data = json_object_get(event, "data");
 	const char *type = short_type(t, text_of(event, "type"));
 	const char *why = text_of(event, "why");
-	if (strcmp(text_of(event, "topic"), "busline.saga") != 0) {
+	if (is_sent(event)) {
 		*ret_what = "sent";
 		*ret_more = bus_arena_printf(t->cli->arena, "%s%s%s", type,
 					     *why != '\0' ? ": " : "", why)
@@ -179,10 +186,14 @@ print_attempt(const busp_trace *t, const busp_attempt *attempt, bool last)
 	json_t *event;
 	printf("│  │  %s─ %s\n", last ? "└" : "├",
 	       slash != NULL ? slash + 1 : attempt->sagastep);
-	json_array_foreach(t->events, i, event)
-	{
-		if (strcmp(text_of(event, "sagastep"), attempt->sagastep) == 0) {
-			print_event(t, event, last ? "│  │      " : "│  │  │   ");
+	/* what a saga does at once has one time: what was sent comes before its answer */
+	for (int sent = 1; sent >= 0; sent--) {
+		json_array_foreach(t->events, i, event)
+		{
+			if (strcmp(text_of(event, "sagastep"), attempt->sagastep) == 0 &&
+			    is_sent(event) == sent) {
+				print_event(t, event, last ? "│  │      " : "│  │  │   ");
+			}
 		}
 	}
 }
@@ -208,13 +219,12 @@ print_step(const busp_trace *t, const json_t *step, bool undo)
 	}
 	printf("│  ├─ %-22s ", name);
 	paint(t, color_of(status), status);
-	const char *reason = text_of(step, "reason");
+	const char *reason = text_of(step, "reason"), *due = text_of(step, "due_at");
+	size_t taken = 29 + 2 + strlen(status) + (*due != '\0' ? 22 : 0);
 	if (*reason != '\0' && strcmp(status, "done") != 0) {
 		fputs(": ", stdout);
-		bus_cli_put_text(bus_str_from(cut(t, reason,
-						  WIDTH - 29 - 2 - strlen(status))));
+		bus_cli_put_text(bus_str_from(cut(t, reason, WIDTH - taken)));
 	}
-	const char *due = text_of(step, "due_at");
 	if (*due != '\0') {
 		printf("  (until %s)", bus_cli_saga_time(t->cli, due));
 	}

@@ -55,6 +55,8 @@ def test_every_command_has_help_and_refuses_what_it_does_not_know():
 def test_pages_made_from_the_table_are_current_and_clean(tmp_path):
     assert call("docs", "cli").stdout == (ROOT / "docs/cli.md").read_text(), \
         "docs/cli.md is stale: busline docs cli > docs/cli.md"
+    assert call("docs", "saga-states").stdout == (ROOT / "docs/saga-states.md").read_text(), \
+        "docs/saga-states.md is stale: busline docs saga-states > docs/saga-states.md"
     page = tmp_path / "busline.1"
     page.write_text(call("man").stdout)
     lint = run("mandoc", "-Tlint", "-W", "all", page, check=False)

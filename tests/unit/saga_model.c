@@ -230,6 +230,9 @@ check_node(const node *n)
 		stuck |= in(s, IN(STUCK) | IN(UNDO_STUCK));
 		must((s->timer.kind != TIMER_NONE) == in(s, WAITING),
 		     "a step waits without a timer, or has one for nothing", n);
+		must(!run.model->plan.steps[i].pivot || !in(s, IN(UNKNOWN)) ||
+			     n->sent_back,
+		     "a pivot that may have had its effect is taken for any step", n);
 		must(s->attempts[0] <= s->allowed[0] && s->attempts[1] <= s->allowed[1],
 		     "more attempts than its budget", n);
 	}

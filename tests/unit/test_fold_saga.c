@@ -266,6 +266,11 @@ describe(bench *b)
 						BUS_STR_ARG(s->reason));
 		} else {
 			const bus_saga_step_row *s = row->row;
+			CU_ASSERT_EQUAL(s->began_at == BUS_INT_NULL, s->do_attempts == 0);
+			CU_ASSERT_EQUAL(s->ended_at == BUS_INT_NULL,
+					s->do_attempts == 0 || s->due_at != BUS_INT_NULL);
+			CU_ASSERT_EQUAL(s->undone_at != BUS_INT_NULL,
+					bus_str_is(s->status, "undone"));
 			text = bus_arena_printf(b->rows.arena, "%.*s; %.*s %.*s %d/%d%s",
 						BUS_STR_ARG(text), BUS_STR_ARG(s->step),
 						BUS_STR_ARG(s->status),

@@ -302,14 +302,18 @@ is_in(bus_saga_step_status status, uint32_t statuses)
 	return statuses >> status & 1;
 }
 
-/* Times of a step that has come to another status. */
+/* Times of a step that has come to another status. What is done while its saga goes back is taken
+ * back at once, so that its end is seen only by what it was before. */
 static void
-set_times(const busp_work *work, bus_saga_step_status status, bus_saga_step_row *row)
+set_times(const busp_work *work, bus_saga_step_status before, bus_saga_step_status status,
+	  bus_saga_step_row *row)
 {
-	if (is_in(status, IN(RUNNING) | IN(PAUSED))) {
+	const uint32_t open = IN(RUNNING) | IN(PAUSED);
+	const uint32_t over =
+		IN(DONE) | IN(FAILED) | IN(UNKNOWN) | IN(STUCK) | IN(SKIPPED);
+	if (is_in(status, open)) {
 		row->ended_at = BUS_INT_NULL;
-	} else if (is_in(status,
-			 IN(DONE) | IN(FAILED) | IN(UNKNOWN) | IN(STUCK) | IN(SKIPPED))) {
+	} else if (is_in(before, open) || is_in(status, over)) {
 		row->ended_at = work->event->time_us;
 	}
 	row->undone_at = status == BUS_STEP_UNDONE ? work->event->time_us : BUS_INT_NULL;
@@ -338,7 +342,8 @@ update_rows(busp_work *work, const bus_saga_state *before)
 			continue;
 		}
 		if (before->steps[i].status != step->status) {
-			set_times(work, step->status, &work->steps[i]);
+			set_times(work, before->steps[i].status, step->status,
+				  &work->steps[i]);
 		}
 		busp_saga_step_row_set(step, &work->steps[i]);
 		work->step_changed[i] = true;
