@@ -33,6 +33,9 @@ WITH setting AS (
 	       coalesce(sum(shard_count) FILTER (WHERE alive IS NOT TRUE), 0) AS free,
 	       sum(waiting) AS waiting
 	  FROM busline.relays
+), timer AS (
+	SELECT count(*) AS pending, count(overdue) AS overdue, max(overdue) AS worst
+	  FROM busline.timers
 )
 SELECT name AS check, CASE WHEN good THEN 'ok' ELSE otherwise END AS status, value AS detail,
        CASE WHEN NOT good THEN advice END AS advice
@@ -66,3 +69,9 @@ SELECT 'relay', CASE WHEN living > 0 AND free = 0 THEN 'ok'
        CASE WHEN living = 0 THEN 'start `busline worker relay`'
 	    WHEN free > 0 THEN free || ' shards change hands: look again in some seconds' END
   FROM relay
+UNION ALL
+SELECT 'timers', CASE WHEN coalesce(worst, '0') < interval '10 s' THEN 'ok' ELSE 'fail' END,
+       concat_ws(', ', pending || ' set', CASE WHEN overdue > 0 THEN
+		 overdue || ' overdue by up to ' || date_trunc('second', worst) END),
+       CASE WHEN worst >= interval '10 s' THEN 'start `busline worker clock`' END
+  FROM timer
