@@ -606,6 +606,9 @@ bus_folder_run(bus_folder *folder, bus_fold_item *items, size_t count, bus_arena
 	memset(folder->works, 0, sizeof(folder->works));
 	memset(folder->work_counts, 0, sizeof(folder->work_counts));
 	folder->write_count = 0;
+	/* A run whose source failed leaves keys behind; what they point at is gone. */
+	memset(folder->missing, 0, sizeof(folder->missing));
+	memset(folder->missing_counts, 0, sizeof(folder->missing_counts));
 	/* Between batches, never within one: a row that was loaded stays until it is used. */
 	if (busp_cache_count(folder->cache) > folder->rows_max) {
 		busp_cache_clear(folder->cache);
