@@ -15,6 +15,7 @@
 #include "workers/catalog/handler.h"
 #include "workers/deploy/handler.h"
 #include "workers/route/handler.h"
+#include "workers/saga/handler.h"
 #include "workers/scale/handler.h"
 
 #define DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -335,12 +336,65 @@ route(void)
 	run(&bus_route_worker, events);
 }
 
+#define ANSWER(step, type, data)                                                         \
+	"{'sagastep':'" step "','type':'io.busline." type                                \
+	".v1','source':'/test','id':'1','outcome':'applied','data':" data "}"
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
+/* One that is sent back past its pivot, one that waits, one that cannot be begun. */
+static void
+saga(void)
+{
+	static const bus_fold_case events[] = {
+		{ .type = "saga.requested",
+		  .actor = "ann",
+		  .data = "{'definition':'move','input':{'app':'shop','image':'shop:2',"
+			  "'host':'a.example','replicas':3}}" },
+		{ .type = "saga.answered",
+		  .data = ANSWER("deploy/do/1", "deploy.succeeded", "{'release':7}") },
+		{ .type = "saga.answered",
+		  .data = ANSWER("grow/do/1", "scale.succeeded", "{'replicas':3}") },
+		{ .type = "saga.answered",
+		  .data = ANSWER("shift/do/1", "route.changed", "{'version':2}") },
+		{ .type = "saga.answered",
+		  .data = ANSWER("retire/do/1", "scale.failed", "{'reason':'busy'}") },
+		{ .type = "saga.compensate-requested",
+		  .data = "{'reason':'sale is off'}" },
+		{ .type = "saga.answered",
+		  .data = ANSWER("grow/undo/1", "scale.succeeded", "{'replicas':1}") },
+		{ .type = "saga.requested",
+		  .subject = "tiny",
+		  .data = "{'definition':'move','version':1,'input':{'app':'tiny',"
+			  "'image':'t','host':'b.example'}}" },
+		{ .type = "timer.fired",
+		  .subject = "tiny",
+		  .data = "{'name':'deadline/deploy/do/1','due':'2026-11-21T08:00:00Z',"
+			  "'late_ms':3}" },
+		{ .type = "saga.requested",
+		  .subject = "long",
+		  .data = "{'definition':'move','input':{'app':'" HUNDRED HUNDRED HUNDRED
+			  "','image':'t','host':'b.example'}}" },
+		{ 0 },
+	};
+	bus_error err = BUS_ERROR_INIT;
+	bus_registry *registry;
+	bus_config *config = bus_config_create();
+	CU_ASSERT_EQUAL_FATAL(bus_registry_create(&registry, &err), BUS_OK);
+	CU_ASSERT_EQUAL_FATAL(bus_config_set(config, BUS_CONF_SAGA_DEFINITIONS,
+					     BUS_STR("tests/unit/saga_lives"),
+					     BUS_ORIGIN_FLAG, "test", &err),
+			      BUS_OK);
+	CU_ASSERT_EQUAL_FATAL(bus_saga_worker.prepare(config, registry, &err), BUS_OK);
+	run(&bus_saga_worker, events);
+	bus_config_destroy(config);
+	bus_registry_destroy(registry);
+}
+
 static const bus_case suite_cases[] = {
-	{ "the catalog's tables", catalog },
-	{ "the tables of deploy", deploy },
-	{ "the table of scale", scale },
-	{ "the tables of route", route },
-	{ NULL, NULL },
+	{ "the catalog's tables", catalog }, { "the tables of deploy", deploy },
+	{ "the table of scale", scale },     { "the tables of route", route },
+	{ "the tables of saga", saga },      { NULL, NULL },
 };
 
 const bus_suite_def bus_suite = {

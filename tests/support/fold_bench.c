@@ -159,6 +159,10 @@ static void
 set_member(const bus_column *column, const json_t *value, void *row, bus_arena *arena)
 {
 	void *member = (char *)row + column->offset;
+	if (column->type == BUS_COL_BOOL) {
+		*(bool *)member = json_is_true(value);
+		return;
+	}
 	if (!is_text(column->type)) {
 		*(int64_t *)member =
 			value != NULL ? json_integer_value(value) : BUS_INT_NULL;
@@ -213,6 +217,11 @@ busp_bench_row_json(const bus_row_type *type, const void *row, bool all)
 	for (size_t c = first; c < end; c++) {
 		const bus_column *column = &type->columns[c];
 		const void *member = (const char *)row + column->offset;
+		if (column->type == BUS_COL_BOOL) {
+			json_object_set_new(json, column->name,
+					    json_boolean(*(const bool *)member));
+			continue;
+		}
 		if (!is_text(column->type)) {
 			int64_t value = *(const int64_t *)member;
 			if (value != BUS_INT_NULL) {
