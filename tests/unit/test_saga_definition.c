@@ -495,6 +495,10 @@ a_directory_with_something_wrong_is_refused(void)
 	put_file("rollout.v2.json", "right", "{", "{{");
 	check_book("rollout.v2.json: JSON line 1 column 2");
 	drop_file("rollout.v2.json");
+	put_file("release.v1.json", "right", "\"name\": \"rollout\"",
+		 "\"name\": \"release\"");
+	check_book("there is another version 1 of release, in sagas/release.v1.json");
+	drop_file("release.v1.json");
 	check_book(NULL);
 	drop_file("rollout.v1.json");
 	CU_ASSERT_EQUAL(rmdir(folder), 0);
