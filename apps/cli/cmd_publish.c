@@ -34,6 +34,11 @@ static const bus_cli_option publish_options[] = {
 	  .help = "Event time; else the time in the id, if that is a UUIDv7" },
 	{ "causation", .kind = BUS_CLI_TEXT, .argument = "ID",
 	  .help = "causationid: the event that caused this one" },
+	{ "saga", .kind = BUS_CLI_TEXT, .argument = "ID",
+	  .help = "sagaid: the saga that this event answers" },
+	{ "saga-step", .kind = BUS_CLI_TEXT, .argument = "STEP",
+	  .help = "sagastep: which attempt of which step of it, as in the event it answers; "
+		  "needed only where the type does not tell" },
 	{ "extension", .kind = BUS_CLI_TEXT, .many = true, .argument = "NAME=VALUE",
 	  .help = "A CloudEvents extension attribute" },
 	{ "header", .kind = BUS_CLI_TEXT, .many = true, .argument = "NAME=VALUE",
@@ -140,6 +145,8 @@ busp_publish_one(bus_cli *cli, bus_cli_publisher *publisher)
 	event.type = bus_cli_type_of(cli->arguments[0], cli->arena);
 	event.subject = bus_str_from(bus_cli_text(cli, "subject"));
 	event.causationid = bus_str_from(bus_cli_text(cli, "causation"));
+	event.sagaid = bus_str_from(bus_cli_text(cli, "saga"));
+	event.sagastep = bus_str_from(bus_cli_text(cli, "saga-step"));
 	event.time = bus_str_from(bus_cli_text(cli, "time"));
 	if (event.time.data != NULL && !bus_time_parse(event.time, &event.time_us)) {
 		return bus_cli_fail(BUS_EXIT_USAGE, "time", NULL, "is not as in RFC 3339");
