@@ -137,6 +137,7 @@ drop_lanes(engine *e)
 	bus_folder_forget(e->folder);
 }
 
+/* @streams: NULL: those of the lanes */
 static bus_status
 load_held_keys(engine *e, const bus_stream *streams, bus_error *err)
 {
@@ -145,7 +146,8 @@ load_held_keys(engine *e, const bus_stream *streams, bus_error *err)
 		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");
 	}
 	for (size_t i = 0; i < e->lane_count; i++) {
-		numbers[i] = streams[i].stream;
+		numbers[i] =
+			streams != NULL ? streams[i].stream : e->lanes[i].stream.stream;
 	}
 	bus_status status = busp_quarantine_load(e->quarantine, e->store, numbers,
 						 e->lane_count, err);
@@ -341,6 +343,29 @@ await_all(engine *e, bus_error *err)
 	return BUS_OK;
 }
 
+/* A unit has failed with none behind it: what is in memory is still true, and its events are
+ * tried again from here (*ret_taken is 0), unless the failure teaches nothing. */
+static bus_status
+try_again(engine *e, size_t *ret_taken, bus_error *err)
+{
+	const bus_error cause = *err;
+	bool pause = false;
+	if (!bus_store_connected(e->store) || bus_store_is_repeat(&cause)) {
+		return cause.status;
+	}
+	bus_error_reset(err);
+	bus_status status = busp_suspects_learn(&e->suspects, &e->sent[0],
+						e->worker->topic, &cause, &pause, err);
+	if (status != BUS_OK || pause) {
+		*err = status == BUS_OK ? cause : *err;
+		return err->status;
+	}
+	bus_log_error(BUS_LOG_WARN, "unit failed, looking for the event", &cause);
+	e->sent_count = 0;
+	*ret_taken = 0;
+	return load_held_keys(e, NULL, err);
+}
+
 /* Sends what can go into one unit; the next one goes on behind *ret_taken deliveries. */
 static bus_status
 apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken,
@@ -349,7 +374,7 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken
 	/* Reads come after what is in flight, and a probe or a unit of suspects must see its
 	 * end. */
 	bool careful = e->probe || e->suspects.count > 0;
-	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
+	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX; /* before this one */
 	bus_status status = BUS_OK;
 	while (status == BUS_OK && bus_store_in_flight(e->store) >= most) {
 		status = await(e, -1, err);
@@ -384,43 +409,20 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken
 		.first_offset = batch.first_offset,
 	};
 	status = bus_store_submit(e->store, &batch.unit, err);
+	bool answered = context.alone || e->suspects.count > 0;
+	if (status == BUS_OK && answered) {
+		status = await(e, -1, err);
+		if (status != BUS_OK) {
+			return try_again(e, ret_taken, err);
+		}
+	}
 	if (status == BUS_OK) {
 		busp_batch_keep(&context, &batch);
 	}
-	return status == BUS_OK && context.alone ? await_all(e, err) : status;
+	return status;
 }
 
 /* ---- gaps ---- */
-
-/* The first delivery that does not follow the one before it in its partition, unless the
- * same gap was seen again after a rewind; count if there is none. */
-static size_t
-find_gap(engine *e, const bus_poll *poll, busp_lane **ret_lane)
-{
-	for (size_t i = 0; i < e->lane_count; i++) {
-		e->lanes[i].next_offset = e->lanes[i].stream.next_offset;
-	}
-	busp_lane *lane = NULL;
-	for (size_t d = 0; d < poll->count; d++) {
-		const bus_delivery *delivery = &poll->deliveries[d];
-		for (size_t i = 0;
-		     i < e->lane_count &&
-		     (lane == NULL || lane->stream.partition != delivery->partition);
-		     i++) {
-			lane = &e->lanes[i];
-		}
-		if (lane == NULL || delivery->offset < lane->next_offset) {
-			continue;
-		}
-		if (delivery->offset > lane->next_offset &&
-		    lane->gap_end != delivery->offset) {
-			*ret_lane = lane;
-			return d;
-		}
-		lane->next_offset = delivery->offset + 1;
-	}
-	return poll->count;
-}
 
 /*
  * Offsets are missing. Markers of a producer's transactions look like that, and so does
@@ -451,7 +453,7 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 		bus_crash_now();
 	}
 	busp_lane *gap_lane = NULL;
-	size_t count = find_gap(e, poll, &gap_lane);
+	size_t count = busp_gap_find(e->lanes, e->lane_count, poll, &gap_lane);
 	size_t taken = 0;
 	for (size_t i = 0; i < count; i += taken) {
 		size_t few = e->suspects.count > 0 && e->suspects.unit < count - i ?

@@ -75,3 +75,32 @@ busp_hold_gap(bus_store *store, const char *topic, const bus_stream *stream,
 	};
 	return bus_store_incident(store, &incident, err);
 }
+
+size_t
+busp_gap_find(busp_lane *lanes, size_t lane_count, const bus_poll *poll,
+	      busp_lane **ret_lane)
+{
+	for (size_t i = 0; i < lane_count; i++) {
+		lanes[i].next_offset = lanes[i].stream.next_offset;
+	}
+	busp_lane *lane = NULL;
+	for (size_t d = 0; d < poll->count; d++) {
+		const bus_delivery *delivery = &poll->deliveries[d];
+		for (size_t i = 0;
+		     i < lane_count &&
+		     (lane == NULL || lane->stream.partition != delivery->partition);
+		     i++) {
+			lane = &lanes[i];
+		}
+		if (lane == NULL || delivery->offset < lane->next_offset) {
+			continue;
+		}
+		if (delivery->offset > lane->next_offset &&
+		    lane->gap_end != delivery->offset) {
+			*ret_lane = lane;
+			return d;
+		}
+		lane->next_offset = delivery->offset + 1;
+	}
+	return poll->count;
+}

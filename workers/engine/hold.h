@@ -6,6 +6,7 @@
 
 #include "broker-adapters/adapter.h"
 #include "sql/store.h"
+#include "workers/engine/item.h"
 
 /**
  * busp_hold_tell - says why a partition holds: a line in the log and an incident
@@ -23,5 +24,10 @@ BUS_MUST_CHECK bus_status busp_hold_tell(bus_store *store, const char *topic,
 BUS_MUST_CHECK bus_status busp_hold_gap(bus_store *store, const char *topic,
 					const bus_stream *stream, int64_t gap_end,
 					bus_error *err);
+
+/* The first delivery that does not follow the one before it in its partition, unless the
+ * same gap was seen again after a rewind; count if there is none. */
+size_t busp_gap_find(busp_lane *lanes, size_t lane_count, const bus_poll *poll,
+		     busp_lane **ret_lane);
 
 #endif
