@@ -4,7 +4,8 @@
  * DESIGN
  * Forward lane first, then what was taken back, each in the order in which its attempts began. A
  * line is one event of an attempt: sent, answered, its time over. Events that name no attempt
- * (an operator's, the saga's own) stand where they came, under the saga.
+ * (an operator's, the saga's own, answers whose type says enough) stand where they came, under
+ * the saga.
  */
 #include "apps/cli/saga_trace.h"
 
@@ -295,7 +296,7 @@ print_head(const busp_trace *t)
 	}
 }
 
-/* What no attempt has: requests of people, and what the saga came to. */
+/* What names no attempt: requests of people, answers by their type, and what the saga came to. */
 static void
 print_others(const busp_trace *t)
 {
@@ -305,6 +306,11 @@ print_others(const busp_trace *t)
 	json_array_foreach(t->events, i, event)
 	{
 		if (*text_of(event, "sagastep") != '\0') {
+			continue;
+		}
+		/* its type told which step it answers */
+		if (strcmp(text_of(event, "type"), "io.busline.saga.answered.v1") == 0) {
+			print_event(t, event, "        ");
 			continue;
 		}
 		const json_t *data = json_object_get(event, "data");
