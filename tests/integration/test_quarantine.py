@@ -218,6 +218,20 @@ def test_what_passes_in_time_needs_nobody(stage):
     assert not platform.rows("select 1 from busline.incident where kind = 'key-held'")
 
 
+@on_both_brokers
+@pytest.mark.parametrize("budget", [1, 5])
+def test_so_many_tries_and_no_more(stage, budget):
+    platform = stage(BUSLINE_WORKER_BATCH_EVENTS=1, BUSLINE_WORKER_ATTEMPTS=budget)
+    platform.start_all(["scale", "relay", "clock"])
+    apps = ["app-1", "app-2", "app-3"]
+    arm(platform, *apps)
+    publish(platform, [change(n, app) for n in range(3) for app in apps])
+    for app in apps:
+        assert await_state(platform, app, "held")[1] == budget
+    platform.quiesce([TOPIC])
+    assert tries(platform) == budget * len(apps)
+
+
 def test_the_budget_is_exact_through_kills_and_rebalances(stage):
     """Two workers, killed in turn again and again, while key after key is poisoned."""
     platform = stage(BUSLINE_WORKER_BATCH_EVENTS=1)

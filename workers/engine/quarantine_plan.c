@@ -103,7 +103,6 @@ wait_or_park(const busp_quarantine *quarantine, busp_plan *plan, busp_item *caus
 		add_timer(cause, BUSP_TIMER_RETRY, false, key->delay_ms, arena);
 		return;
 	}
-	key->attempts = retry->attempts_max;
 	key->state = BUS_HOLD_HELD;
 	key->delay_ms = BUS_INT_NULL;
 	add_incident(
