@@ -24,7 +24,11 @@ WITH setting AS (
 	  FROM busline.incident WHERE closed_at IS NULL
 ), dead AS (
 	SELECT count(*) AS recent
-	  FROM busline.dead_letter WHERE recorded_at > now() - interval '1 day'
+	  FROM busline.dead_letter
+	 WHERE recorded_at > now() - interval '1 day' AND state = 'open'
+), quarantine AS (
+	SELECT count(*) AS keys, count(*) FILTER (WHERE state = 'held') AS parked
+	  FROM busline.quarantine
 ), relay AS (
 	SELECT count(*) FILTER (WHERE alive) AS living,
 	       string_agg(format('%s has %s', holder,
@@ -58,8 +62,13 @@ SELECT 'incidents', CASE WHEN open = 0 THEN 'ok' ELSE 'fail' END,
        CASE WHEN open > 0 THEN '`busline incident ls` says what to do' END
   FROM incident
 UNION ALL
+SELECT 'held keys', CASE WHEN parked > 0 THEN 'fail' WHEN keys > 0 THEN 'warn' ELSE 'ok' END,
+       keys || ' held, ' || parked || ' wait for a person',
+       CASE WHEN keys > 0 THEN '`busline dlq ls --keys`' END
+  FROM quarantine
+UNION ALL
 SELECT 'dead letters', CASE WHEN recent = 0 THEN 'ok' ELSE 'warn' END,
-       recent || ' within a day', CASE WHEN recent > 0 THEN '`busline dlq ls --group`' END
+       recent || ' open within a day', CASE WHEN recent > 0 THEN '`busline dlq ls --group`' END
   FROM dead
 UNION ALL
 SELECT 'relay', CASE WHEN living > 0 AND free = 0 THEN 'ok'
