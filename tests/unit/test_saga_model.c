@@ -27,21 +27,37 @@ typedef struct bounds {
 	bool with_missing; /* also without the compensation of one step */
 } bounds;
 
-static bus_saga_plan
-plan_of(const shape *s, int pivot, unsigned compensated, const bounds *b)
+static void
+plan_of(const shape *s, int pivot, unsigned compensated, const bounds *b,
+	bus_saga_plan *ret_plan)
 {
-	bus_saga_plan plan = { .step_count = BUS_MODEL_STEPS };
+	ret_plan->step_count = BUS_MODEL_STEPS;
 	for (size_t i = 0; i < BUS_MODEL_STEPS; i++) {
-		plan.steps[i] = (bus_saga_plan_step){
-			.stage = s->stages[i],
-			.pivot = (int)i == pivot,
-			.compensated = compensated >> i & 1,
-			.lanes = { { b->budgets[0], 1000, 100, 300 },
-				   { b->budgets[1], 1000, 100, 300 } },
-		};
-		plan.stage_count = s->stages[i] + 1;
+		bus_saga_plan_step *step = &ret_plan->steps[i];
+		step->stage = s->stages[i];
+		step->pivot = (int)i == pivot;
+		step->compensated = compensated >> i & 1;
+		for (size_t lane = 0; lane < 2; lane++) {
+			step->lanes[lane].attempts = b->budgets[lane];
+			step->lanes[lane].deadline_ms = 1000;
+			step->lanes[lane].delay_ms = 100;
+			step->lanes[lane].delay_max_ms = 300;
+		}
+		ret_plan->stage_count = s->stages[i] + 1;
 	}
-	return plan;
+}
+
+/*
+ * gcc 12 with -ftrivial-auto-var-init=zero loses members of a struct that a function returns into
+ * a member of an initializer, so plans are filled in place. This sees that they are whole.
+ */
+static void
+check_plan(const bus_saga_plan *plan, int pivot, int missing)
+{
+	for (int i = 0; i < BUS_MODEL_STEPS; i++) {
+		CU_ASSERT_EQUAL(plan->steps[i].pivot, i == pivot);
+		CU_ASSERT_EQUAL(plan->steps[i].compensated, i != missing);
+	}
 }
 
 typedef struct totals {
@@ -64,8 +80,6 @@ run_bounds(const bounds *b, totals *sum)
 				unsigned without = missing < 0 ? 0 : 1u << missing;
 				bus_model m = {
 					.name = name,
-					.plan = plan_of(&shapes[s], pivot, all & ~without,
-							b),
 					.faults = b->faults,
 					.acts = b->acts,
 					.late = b->late,
@@ -73,6 +87,8 @@ run_bounds(const bounds *b, totals *sum)
 				snprintf(name, sizeof(name),
 					 "%s, %s, pivot %d, without compensation %d",
 					 b->name, shapes[s].name, pivot, missing);
+				plan_of(&shapes[s], pivot, all & ~without, b, &m.plan);
+				check_plan(&m.plan, pivot, missing);
 				sum->histories += bus_model_run(&m);
 				sum->nodes += bus_model_so_far().nodes;
 			}
@@ -176,10 +192,67 @@ every_row_taken(void)
 	printf("%zu of %zu rows, the others are the impossible ones ", taken, count);
 }
 
+/* ---- more attempts than a set of them holds ---- */
+
+#define MANY 1000
+
+/* One step with many attempts; the first one never answers, or fails like the others. */
+static bus_saga_state
+try_often(const bus_saga_plan *plan, bool first_answers)
+{
+	bus_saga_state state;
+	bus_saga_decision decision;
+	bus_saga_state_init(plan, &state);
+	bus_saga_decide(plan, &state, &(bus_saga_input){ .kind = BUS_SAGA_BEGINS },
+			&decision);
+	for (int32_t attempt = 1; attempt <= MANY; attempt++) {
+		bus_saga_input input = { .kind = BUS_SAGA_STEP, .attempt = attempt };
+		CU_ASSERT_EQUAL(state.steps[0].status, BUS_STEP_RUNNING);
+		input.step_input = attempt > 1 || first_answers ? BUS_STEP_ON_FAILURE :
+								  BUS_STEP_ON_DEADLINE;
+		bus_saga_decide(plan, &state, &input, &decision);
+		CU_ASSERT_EQUAL(decision.outcome, BUS_SAGA_MOVED);
+		if (attempt < MANY) {
+			input.attempt = attempt + 1;
+			input.step_input = BUS_STEP_ON_RETRY;
+			bus_saga_decide(plan, &state, &input, &decision);
+			CU_ASSERT_EQUAL(decision.outcome, BUS_SAGA_MOVED);
+		}
+	}
+	return state;
+}
+
+static void
+many_attempts(void)
+{
+	const bounds often = { "", { MANY, 1 }, 0, 0, 0, true, false };
+	bus_saga_plan plan = { 0 };
+	plan_of(&shapes[0], -1, 7, &often, &plan);
+	check_plan(&plan, -1, -1);
+	bus_saga_decision decision;
+	bus_saga_state state = try_often(&plan, true);
+	CU_ASSERT_EQUAL(state.steps[0].status, BUS_STEP_FAILED);
+	CU_ASSERT_EQUAL(state.status, BUS_SAGA_COMPENSATED);
+
+	state = try_often(&plan, false);
+	CU_ASSERT_EQUAL(state.steps[0].status, BUS_STEP_UNDOING);
+	CU_ASSERT(state.steps[0].unanswered != 0);
+	bus_saga_input late = { .kind = BUS_SAGA_STEP, .attempt = 1 };
+	late.step_input =
+		BUS_STEP_ON_FAILURE; /* nobody knows any more which attempt it is */
+	bus_saga_decide(&plan, &state, &late, &decision);
+	CU_ASSERT_EQUAL(decision.outcome, BUS_SAGA_IGNORED);
+	late.step_input = BUS_STEP_ON_SUCCESS;
+	bus_saga_decide(&plan, &state, &late, &decision);
+	CU_ASSERT_EQUAL(decision.outcome, BUS_SAGA_MOVED);
+	CU_ASSERT_EQUAL(state.steps[0].lanes[BUS_LANE_UNDO].attempts, 2);
+}
+
 static const bus_case suite_cases[] = {
 	{ "every state and input has its rows", complete },
 	{ "each history ends complete, compensated or parked", every_history },
 	{ "every row that is possible is taken", every_row_taken },
+	{ "a step may be tried more often than attempts are remembered", many_attempts },
 	{ NULL, NULL },
 };
 

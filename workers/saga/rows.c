@@ -65,15 +65,13 @@ const bus_row_type bus_saga_step_table = {
 
 /* ---- a definition as a plan ---- */
 
-static bus_saga_budget
-budget_of(const bus_saga_act *act)
+static void
+set_budget(const bus_saga_act *act, bus_saga_budget *ret_budget)
 {
-	return (bus_saga_budget){
-		.attempts = act->attempts,
-		.deadline_ms = act->deadline_ms,
-		.delay_ms = act->delay_ms,
-		.delay_max_ms = act->delay_max_ms,
-	};
+	ret_budget->attempts = act->attempts;
+	ret_budget->deadline_ms = act->deadline_ms;
+	ret_budget->delay_ms = act->delay_ms;
+	ret_budget->delay_max_ms = act->delay_max_ms;
 }
 
 void
@@ -84,14 +82,12 @@ busp_saga_plan(const bus_saga_definition *definition, bus_saga_plan *ret_plan)
 	for (size_t i = 0; i < definition->step_count; i++) {
 		const bus_saga_step *step = &definition->steps[i];
 		bus_saga_plan_step *plan = &ret_plan->steps[i];
-		*plan = (bus_saga_plan_step){
-			.stage = step->stage,
-			.pivot = step->pivot,
-			.compensated = step->compensated,
-			.lanes = { [BUS_LANE_DO] = budget_of(&step->action) },
-		};
+		plan->stage = step->stage;
+		plan->pivot = step->pivot;
+		plan->compensated = step->compensated;
+		set_budget(&step->action, &plan->lanes[BUS_LANE_DO]);
 		if (step->compensated) {
-			plan->lanes[BUS_LANE_UNDO] = budget_of(&step->compensation);
+			set_budget(&step->compensation, &plan->lanes[BUS_LANE_UNDO]);
 		}
 	}
 }
