@@ -82,10 +82,9 @@ def publish_foreign(servers):
 
 
 @pytest.fixture
-def platform(broker, postgres, make_platform):
-    """Also without the sagas of whoever used the broker before."""
+def no_sagas(broker):
+    """Without the sagas of whoever used the broker before."""
     broker.wipe(("busline.saga",))
-    return make_platform(broker, postgres)
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def ask(platform, url, query):
     return "\n".join(line.rstrip() for line in answer.splitlines()) + "\n"
 
 
-def test_each_question_has_the_answer_of_the_page(day):
+def test_each_question_has_the_answer_of_the_page(no_sagas, day):
     """Those about sagas are asked last: sagas come after the day, and change its state."""
     platform, url = day
     page = PAGE.read_text()
