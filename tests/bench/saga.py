@@ -76,8 +76,11 @@ def graphile(bench, sagas):
     name = bench.postgres.create()
     url = bench.postgres.url_of(name)
     try:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+        uri = "postgresql://{user}@/{dbname}?host={host}&port={port}".format(**parts)
+
         def node(*words):
-            return subprocess.run(["node", "worker.mjs", url, *map(str, words)], cwd=folder,
+            return subprocess.run(["node", "worker.mjs", uri, *map(str, words)], cwd=folder,
                                   check=True, text=True, stdout=subprocess.PIPE).stdout
         node("migrate")
         with psycopg.connect(url, autocommit=True) as db:
