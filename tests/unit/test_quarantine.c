@@ -144,12 +144,13 @@ failures_until_alone(size_t count, size_t culprit)
 	size_t at = 0;
 	busp_suspects_init(&s);
 	while (at < count) {
-		size_t unit = s.count > 0 && s.unit < count - at ? s.unit : count - at;
+		size_t few = busp_suspects_unit(&s);
+		size_t unit = few > 0 && few < count - at ? few : count - at;
 		const busp_sent sent = { .event_count = unit,
 					 .first_offset = (int64_t)at };
 		bool pause;
 		if (culprit < at || culprit >= at + unit ||
-		    (s.refusal.set && s.refusal.offset == (int64_t)culprit)) {
+		    (s.refusals[0].set && s.refusals[0].offset == (int64_t)culprit)) {
 			busp_suspects_done(&s, &sent);
 			at += unit;
 			continue;
@@ -159,13 +160,13 @@ failures_until_alone(size_t count, size_t culprit)
 				BUS_OK);
 		CU_ASSERT_FALSE(pause);
 		if (unit == 1) {
-			CU_ASSERT_TRUE(s.refusal.set);
-			CU_ASSERT_EQUAL(s.refusal.offset, (int64_t)culprit);
-			CU_ASSERT_EQUAL(s.refusal.kind, BUSP_FAILED);
+			CU_ASSERT_TRUE(s.refusals[0].set);
+			CU_ASSERT_EQUAL(s.refusals[0].offset, (int64_t)culprit);
+			CU_ASSERT_EQUAL(s.refusals[0].kind, BUSP_FAILED);
 		}
 	}
 	CU_ASSERT_EQUAL(s.count, 0);
-	CU_ASSERT_FALSE(s.refusal.set);
+	CU_ASSERT_FALSE(s.refusals[0].set);
 	return failures;
 }
 
@@ -218,7 +219,7 @@ only_failures_of_an_event_count(void)
 		busp_suspects_init(&s);
 		CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &cause, &pause, NULL),
 				BUS_OK);
-		CU_ASSERT_EQUAL(s.refusal.set, rows[i].counts);
+		CU_ASSERT_EQUAL(s.refusals[0].set, rows[i].counts);
 		CU_ASSERT_EQUAL(pause, !rows[i].counts);
 	}
 }
@@ -254,7 +255,7 @@ a_drain_that_fails_becomes_narrow_and_wide_again(void)
 	CU_ASSERT_EQUAL(s.letters_max, BUSP_DRAIN_LETTERS_MAX);
 	CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &cause, &pause, NULL), BUS_OK);
 	CU_ASSERT_EQUAL(s.letters_max, 50);
-	CU_ASSERT_FALSE(s.refusal.set);
+	CU_ASSERT_FALSE(s.refusals[0].set);
 	sent.letter_count = 50;
 	CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &cause, &pause, NULL), BUS_OK);
 	CU_ASSERT_EQUAL(s.letters_max, 5);

@@ -258,10 +258,8 @@ describe(const bus_schema_report *report, const bus_error *err, bus_arena *arena
 static const busp_refusal *
 refusal_of(const batch *b, const busp_item *it)
 {
-	const busp_refusal *told = b->context->refusal;
-	return busp_refusal_is_of(told, it)      ? told :
-	       busp_refusal_is_of(&b->spent, it) ? &b->spent :
-						   NULL;
+	const busp_refusal *told = busp_refusals_find(b->context->refusals, it);
+	return told != NULL ? told : busp_refusal_is_of(&b->spent, it) ? &b->spent : NULL;
 }
 
 /* An event that is right, but cannot be folded now. */
@@ -335,7 +333,7 @@ count_careful(batch *b, bus_error *err)
 	const busp_item *it = &b->items[0];
 	int32_t attempts = 0;
 	if (!context->alone || b->count == 0 || it->lane->careful == 0 ||
-	    busp_refusal_is_of(context->refusal, it)) {
+	    busp_refusals_find(context->refusals, it) != NULL) {
 		return BUS_OK;
 	}
 	bus_status status = bus_store_attempt_event(context->store, &it->lane->stream,
@@ -366,8 +364,7 @@ plan(batch *b, bus_error *err)
 	}
 	const busp_refusal *refusal = refusal_of(b, control);
 	bus_status status =
-		busp_plan_make(context->quarantine, context->store,
-			       refusal != NULL ? refusal : context->refusal,
+		busp_plan_make(context->quarantine, context->store, refusal,
 			       context->letters_max, control, b->arena, &b->plan, err);
 	control->decided = true;
 	if (status != BUS_OK || b->plan.failed != NULL) {

@@ -24,7 +24,7 @@ typedef struct busp_batch_context {
 	busp_lane *lanes;
 	size_t lane_count;
 	int32_t topic_partitions;
-	const busp_refusal *refusal;
+	const busp_refusal *refusals; /* BUSP_REFUSALS_MAX */
 	busp_quarantine *quarantine;
 	size_t letters_max; /* of a drain */
 	bool probe;         /* ask which events are repeats before folding */

@@ -72,7 +72,7 @@ context_of(engine *e)
 		.lanes = e->lanes,
 		.lane_count = e->lane_count,
 		.topic_partitions = e->topic_partitions,
-		.refusal = &e->suspects.refusal,
+		.refusals = e->suspects.refusals,
 		.quarantine = e->quarantine,
 		.letters_max = e->suspects.letters_max,
 		.probe = e->probe,
@@ -134,10 +134,10 @@ drop_lanes(engine *e)
 	e->lanes = NULL;
 	e->lane_count = 0;
 	e->sent_count = 0;
+	busp_suspects_init(&e->suspects);
 	bus_folder_forget(e->folder);
 }
 
-/* @streams: NULL: those of the lanes */
 static bus_status
 load_held_keys(engine *e, const bus_stream *streams, bus_error *err)
 {
@@ -295,6 +295,8 @@ recover(engine *e, const bus_error *cause, bus_error *err)
 			e->rejoin = true;
 		}
 		e->lanes[i].stream = streams[i];
+		busp_suspects_passed(&e->suspects, streams[i].partition,
+				     streams[i].next_offset);
 	}
 	free(streams);
 	if (status != BUS_OK || e->rejoin) {
@@ -374,7 +376,7 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken
 	/* Reads come after what is in flight, and a probe or a unit of suspects must see its
 	 * end. */
 	bool careful = e->probe || e->suspects.count > 0;
-	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX; /* before this one */
+	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
 	bus_status status = BUS_OK;
 	while (status == BUS_OK && bus_store_in_flight(e->store) >= most) {
 		status = await(e, -1, err);
@@ -456,9 +458,8 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 	size_t count = busp_gap_find(e->lanes, e->lane_count, poll, &gap_lane);
 	size_t taken = 0;
 	for (size_t i = 0; i < count; i += taken) {
-		size_t few = e->suspects.count > 0 && e->suspects.unit < count - i ?
-				     e->suspects.unit :
-				     count - i;
+		size_t unit = busp_suspects_unit(&e->suspects);
+		size_t few = unit > 0 && unit < count - i ? unit : count - i;
 		bus_status status = apply(e, &poll->deliveries[i], few, &taken, err);
 		if (status != BUS_OK) {
 			return status;
@@ -730,7 +731,6 @@ open_engine(engine *e, bus_error *err)
 	e->arena = bus_arena_create(1u << 20);
 	busp_retry retry = busp_retry_of(e->service->config);
 	e->quarantine = busp_quarantine_create(&retry);
-	busp_suspects_init(&e->suspects);
 	if (e->store == NULL || e->hasher == NULL || e->arena == NULL ||
 	    e->quarantine == NULL) {
 		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");

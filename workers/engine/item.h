@@ -88,4 +88,19 @@ busp_refusal_is_of(const busp_refusal *refusal, const busp_item *item)
 	       refusal->offset == item->delivery->offset;
 }
 
+/* One that was tried in front of others and is met again later, and one that is met at once. */
+#define BUSP_REFUSALS_MAX 2
+
+/* The one of this event among BUSP_REFUSALS_MAX; NULL if there is none. */
+static inline const busp_refusal *
+busp_refusals_find(const busp_refusal *refusals, const busp_item *item)
+{
+	for (size_t i = 0; i < BUSP_REFUSALS_MAX; i++) {
+		if (busp_refusal_is_of(&refusals[i], item)) {
+			return &refusals[i];
+		}
+	}
+	return NULL;
+}
+
 #endif

@@ -96,7 +96,7 @@ busp_act busp_act_of(bus_event *event);
  * busp_plan_make - what a control does, as far as it is known before letters are folded
  *
  * @control: valid against its schema; its verdict is set where nothing is folded
- * @refusal: what is known of earlier tries, borrowed
+ * @refusal: what is known of an earlier try, borrowed; NULL: nothing
  * @letters_max: of a drain
  *
  * Errors: those of the store.

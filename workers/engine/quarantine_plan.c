@@ -387,7 +387,9 @@ busp_plan_make(busp_quarantine *quarantine, bus_store *store, const busp_refusal
 		.control = control,
 		.key = busp_quarantine_find(quarantine, control->lane->stream.stream,
 					    event->tenant, event->subject),
-		.failed = busp_refusal_is_of(refusal, control) ? refusal : NULL,
+		.failed = refusal != NULL && busp_refusal_is_of(refusal, control) ?
+				  refusal :
+				  NULL,
 	};
 	return timer ? plan_key(quarantine, store, letters_max, ret_plan, arena, err) :
 		       plan_letter(quarantine, store, ret_plan, arena, err);

@@ -21,16 +21,46 @@ tenth(size_t count)
 	return count < 10 ? 1 : count / 10;
 }
 
+static busp_refusal *
+find(busp_suspects *suspects, const busp_sent *sent)
+{
+	for (size_t i = 0; i < BUSP_REFUSALS_MAX; i++) {
+		busp_refusal *refusal = &suspects->refusals[i];
+		if (refusal->set && refusal->partition == sent->first_partition &&
+		    refusal->offset == sent->first_offset) {
+			return refusal;
+		}
+	}
+	return NULL;
+}
+
+/* Is there an event that must be met alone? */
+static bool
+is_waiting(const busp_suspects *suspects)
+{
+	for (size_t i = 0; i < BUSP_REFUSALS_MAX; i++) {
+		if (suspects->refusals[i].set) {
+			return true;
+		}
+	}
+	return false;
+}
+
+size_t
+busp_suspects_unit(const busp_suspects *suspects)
+{
+	return suspects->count == 0 ? 0 : is_waiting(suspects) ? 1 : suspects->unit;
+}
+
 /* One event alone, or one letter, has made its unit fail. */
 static bus_status
 refuse(busp_suspects *suspects, const busp_sent *sent, const char *topic,
        const bus_error *cause, bool *ret_pause, bus_error *err)
 {
-	busp_refusal *refusal = &suspects->refusal;
+	busp_refusal *refusal = find(suspects, sent);
 	busp_refusal_kind kind =
 		cause->status == BUS_E_REJECT ? BUSP_REFUSED : BUSP_FAILED;
-	bool again = refusal->set && refusal->partition == sent->first_partition &&
-		     refusal->offset == sent->first_offset;
+	bool again = refusal != NULL;
 	if (again && kind == BUSP_REFUSED) {
 		return bus_error_set(err, BUS_E_FATAL, cause->origin, cause->native_code,
 				     "event %s/%d@%" PRId64
@@ -43,6 +73,7 @@ refuse(busp_suspects *suspects, const busp_sent *sent, const char *topic,
 			true; /* setting it aside fails, too: not the event's doing */
 		return BUS_OK;
 	}
+	refusal = &suspects->refusals[suspects->refusals[0].set ? 1 : 0];
 	*refusal = (busp_refusal){
 		.set = true,
 		.kind = kind,
@@ -78,6 +109,16 @@ busp_suspects_learn(busp_suspects *suspects, const busp_sent *sent, const char *
 }
 
 void
+busp_suspects_passed(busp_suspects *suspects, int32_t partition, int64_t next_offset)
+{
+	for (size_t i = 0; i < BUSP_REFUSALS_MAX; i++) {
+		busp_refusal *refusal = &suspects->refusals[i];
+		refusal->set = refusal->set && (refusal->partition != partition ||
+						refusal->offset >= next_offset);
+	}
+}
+
+void
 busp_suspects_done(busp_suspects *suspects, const busp_sent *sent)
 {
 	if (sent->letter_count > 0) {
@@ -85,10 +126,10 @@ busp_suspects_done(busp_suspects *suspects, const busp_sent *sent)
 		suspects->letters_max =
 			more < BUSP_DRAIN_LETTERS_MAX ? more : BUSP_DRAIN_LETTERS_MAX;
 	}
-	if (suspects->count > 0) {
-		suspects->count -= sent->event_count < suspects->count ?
-					   sent->event_count :
-					   suspects->count;
-		suspects->refusal.set = suspects->refusal.set && suspects->count > 0;
+	busp_suspects_passed(suspects, sent->first_partition, sent->first_offset + 1);
+	suspects->count -=
+		sent->event_count < suspects->count ? sent->event_count : suspects->count;
+	if (suspects->count == 0 && is_waiting(suspects)) {
+		suspects->count = suspects->unit = 1; /* another one came first */
 	}
 }

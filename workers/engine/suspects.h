@@ -24,7 +24,7 @@ typedef struct busp_suspects {
 	size_t count;       /* events from here on that are suspects */
 	size_t unit;        /* so many of them go into one unit */
 	size_t letters_max; /* letters of a drain, likewise */
-	busp_refusal refusal;
+	busp_refusal refusals[BUSP_REFUSALS_MAX]; /* until their events are done with */
 } busp_suspects;
 
 void busp_suspects_init(busp_suspects *suspects);
@@ -41,6 +41,12 @@ BUS_MUST_CHECK bus_status busp_suspects_learn(busp_suspects *suspects,
 					      const busp_sent *sent, const char *topic,
 					      const bus_error *cause, bool *ret_pause,
 					      bus_error *err);
+
+/* Most events of the next unit; 0: as many as there are. */
+size_t busp_suspects_unit(const busp_suspects *suspects);
+
+/* What lies before this offset of a partition is done with. */
+void busp_suspects_passed(busp_suspects *suspects, int32_t partition, int64_t next_offset);
 
 /* A unit was committed. */
 void busp_suspects_done(busp_suspects *suspects, const busp_sent *sent);
