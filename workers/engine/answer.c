@@ -91,9 +91,11 @@ write_answer(const busp_teller *teller, const busp_outcome *outcome, const char 
 {
 	const bus_event *about = outcome->event;
 	char id_text[BUS_UUID_TEXT_LEN + 1], time_text[BUS_TIME_TEXT_MAX];
-	bus_uuid id =
-		bus_uuid_derive(about->time_us, about->source, about->id,
-				bus_str_from(teller->worker->name), BUS_STR(ANSWER_STEP));
+	/* an event that was refused may be redriven: what becomes of it then is another answer */
+	bus_str step = bus_arena_printf(arena, ANSWER_STEP ".%s.%.*s", word,
+					BUS_STR_ARG(outcome->reason));
+	bus_uuid id = bus_uuid_derive(about->time_us, about->source, about->id,
+				      bus_str_from(teller->worker->name), step);
 	bus_uuid_format(&id, id_text);
 	bus_event event = {
 		.id = bus_arena_str(arena, (bus_str){ id_text, BUS_UUID_TEXT_LEN }),
