@@ -229,7 +229,7 @@ def test_topics_are_made_once_and_differences_reported(platform):
 def test_nobody_works(platform):
     """Time-out, lag, and the doctor who says what is missing."""
     late = platform.busline("deploy", "shop", "-i", "x:1", "--tenant", "t", "--wait=applied",
-                            "--timeout", "5s", check=False)
+                            "--timeout", "15s", check=False)
     assert late.returncode == 124 and "busline lag" in late.stderr
     assert re.match(r"[0-9a-f-]{36} busline\.deploy-\d@0\n", late.stdout), late.stdout
     behind = platform.busline("lag", "--max-seconds", "0.001", "-o", "jsonl", check=False)
