@@ -11,7 +11,7 @@ import random
 from jsonschema import Draft202012Validator
 
 from support.events import Record, cloud_event, seconds, to_record
-from support.platform import ROOT, TOPICS, on_both_brokers
+from support.platform import ROOT, WORKER_TOPICS, on_both_brokers
 
 COUNT = int(os.environ.get("BUSLINE_TEST_GARBAGE", "10000"))
 SEED = 20250101
@@ -133,7 +133,7 @@ def mutate(rng, record):
         key = rng.choice([None, b"", b"acme", b"\xff", b"other/app", rng.randbytes(20)])
         headers = change_header(rng, headers)
     elif kind == 8:
-        topic = rng.choice(TOPICS)
+        topic = rng.choice(WORKER_TOPICS)
     elif rng.random() < 0.03:
         value = json.dumps({"process": "w" * (300 * 1024), "delta": 1}).encode()
     else:

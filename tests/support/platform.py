@@ -30,7 +30,8 @@ BINARY = pathlib.Path(os.environ.get("BUSLINE_BIN", ROOT / "build/dev/busline"))
 PARTITIONS = 6
 WORKERS = ("catalog", "deploy", "scale", "route")
 ROLES = WORKERS + ("relay",)
-TOPICS = tuple("busline." + name for name in WORKERS)
+WORKER_TOPICS = tuple("busline." + name for name in WORKERS)
+TOPICS = (*WORKER_TOPICS, "busline.saga")
 # Roles that are programs of the tests' own.
 PROGRAMS = {"bank": [BINARY.parent / "tests/support/bank/bank_worker"]}
 # A sanitizer's build is slower by this; deadlines grow with it, measured promises do not.

@@ -49,7 +49,7 @@ def bank_platform(broker, postgres, **settings):
         "BUSLINE_SAGA_DEFINITIONS": BANK / "sagas",
         "BUSLINE_RELAY_LEASE_MS": 1000,
         "BUSLINE_CLOCK_LEASE_MS": 1000,
-        **settings}, topics=(*TOPICS, BANK_TOPIC, SAGA_TOPIC)).prepare()
+        **settings}, topics=(*TOPICS, BANK_TOPIC)).prepare()
     platform.execute((BANK / "tables.sql").read_text())
     return platform
 
