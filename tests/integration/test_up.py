@@ -66,8 +66,8 @@ def test_ctrl_c_ends_everything_in_order_and_nothing_is_lost(up):
     assert up.interrupt() == 0
     assert up.left() == {}
     ends = [line["name"] for line in up.lines()[seen:] if line["state"] == "stopped"]
-    assert set(ends[:4]) == {"catalog", "deploy", "scale", "route"}
-    assert ends[4:] == ["relay", "broker", "postgres"]
+    assert set(ends[:5]) == {"catalog", "deploy", "scale", "route", "saga"}
+    assert ends[5:] == ["clock", "relay", "broker", "postgres"]
     details = {line["detail"] for line in up.lines()[seen:] if line["state"] == "stopped"}
     assert details == {"exit 0"}, "each ended in order, none was killed"
     before = up.settings()

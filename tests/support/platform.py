@@ -438,7 +438,7 @@ class Platform:
                     left[topic, partition] = (done.get(partition, 0), end)
         return left or ({"outbox": 1} if self.value(PROMISED) else {})
 
-    def quiesce(self, topics=TOPICS, timeout=60):
+    def quiesce(self, topics=WORKER_TOPICS, timeout=60):
         """Waits until positions are at the ends of the logs and no promise is open."""
         last = {}
 
