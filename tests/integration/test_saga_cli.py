@@ -9,8 +9,12 @@ from support.platform import ROLES, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MOVE = ROOT / "tests/unit/saga_lives/move.v1.json"
-SUCCESS = {"deploy/do": "deploy.succeeded", "deploy/undo": "deploy.started",
+SUCCESS = {"deploy/do": "deploy.succeeded", "deploy/undo": "route.changed",
            "shift/do": "route.changed"}
+# To take a deploy back, the traffic goes back: a request that no worker answers by itself.
+BACK = {"type": "io.busline.route.change-requested.v1",
+        "data": {"host": "a.example", "targets": [{"release": 1, "weight": 100}]},
+        "success": ["io.busline.route.changed.v1"], "failure": ["io.busline.route.failed.v1"]}
 INPUT = ("-i", "app=shop", "-i", "image=shop:2", "-i", '{"host": "a.example"}',
          "-i", "replicas:=3")
 
@@ -21,6 +25,8 @@ def sagas(broker, postgres, make_platform, tmp_path):
     definition = json.loads(MOVE.read_text())
     for step in definition["steps"]:
         step["action"]["deadline"] = "1500ms" if step["name"] == "shift" else "10m"
+        if step["name"] == "deploy":
+            step["compensation"].update(BACK)
     (tmp_path / MOVE.name).write_text(json.dumps(definition))
     broker.wipe(("busline.saga",))
     platform = make_platform(broker, postgres, BUSLINE_SAGA_DEFINITIONS=tmp_path,
