@@ -118,44 +118,44 @@ park(decision *d, uint32_t step)
 static void
 take_effect(decision *d, uint32_t step, bus_saga_effect effect)
 {
-	const bus_saga_lane todo = BUS_LANE_DO, undo = BUS_LANE_UNDO;
+	const bus_saga_lane onward = BUS_LANE_DO, undo = BUS_LANE_UNDO;
 	switch (effect) {
 	case BUS_EFFECT_NONE:
 	case BUS_EFFECT_COUNT:
 		break;
 	case BUS_EFFECT_SEND:
 	case BUS_EFFECT_SEND_GRANTED:
-		send(d, step, todo, effect == BUS_EFFECT_SEND_GRANTED);
+		send(d, step, onward, effect == BUS_EFFECT_SEND_GRANTED);
 		break;
 	case BUS_EFFECT_SEND_UNDO:
 	case BUS_EFFECT_SEND_UNDO_GRANTED:
 		send(d, step, undo, effect == BUS_EFFECT_SEND_UNDO_GRANTED);
 		break;
 	case BUS_EFFECT_WAIT:
-		wait(d, step, todo);
+		wait(d, step, onward);
 		break;
 	case BUS_EFFECT_WAIT_UNDO:
 		wait(d, step, undo);
 		break;
 	case BUS_EFFECT_DROP_WAIT:
-		drop_wait(d, step, todo);
+		drop_wait(d, step, onward);
 		break;
 	case BUS_EFFECT_DROP_WAIT_PARK:
-		drop_wait(d, step, todo);
+		drop_wait(d, step, onward);
 		park(d, step);
 		break;
 	case BUS_EFFECT_DROP_UNDO_WAIT:
 		drop_wait(d, step, undo);
 		break;
 	case BUS_EFFECT_DROP_DEADLINE:
-		drop_deadline(d, step, todo);
+		drop_deadline(d, step, onward);
 		break;
 	case BUS_EFFECT_DROP_DEADLINE_WAIT:
-		drop_deadline(d, step, todo);
-		wait(d, step, todo);
+		drop_deadline(d, step, onward);
+		wait(d, step, onward);
 		break;
 	case BUS_EFFECT_DROP_DEADLINE_PARK:
-		drop_deadline(d, step, todo);
+		drop_deadline(d, step, onward);
 		park(d, step);
 		break;
 	case BUS_EFFECT_DROP_UNDO_DEADLINE:
@@ -398,35 +398,35 @@ static const char *
 check_attempt(decision *d)
 {
 	bus_saga_step_state *step = &d->state->steps[d->input->step];
-	const bus_saga_lane_state *todo = &step->lanes[BUS_LANE_DO];
+	const bus_saga_lane_state *onward = &step->lanes[BUS_LANE_DO];
 	const bus_saga_lane_state *undo = &step->lanes[BUS_LANE_UNDO];
 	int32_t attempt = d->input->attempt;
 	switch (d->input->step_input) {
 	case BUS_STEP_ON_SUCCESS:
 	case BUS_STEP_ON_FAILURE:
-		if (attempt < 1 || attempt > todo->attempts) {
+		if (attempt < 1 || attempt > onward->attempts) {
 			return "no such attempt was made";
 		}
 		if (d->input->step_input == BUS_STEP_ON_FAILURE) {
-			if (!is_kept(todo, attempt) ||
+			if (!is_kept(onward, attempt) ||
 			    !(step->unanswered & bit_of(attempt))) {
 				return "this attempt has answered before";
 			}
-		} else if (is_kept(todo, attempt)) {
+		} else if (is_kept(onward, attempt)) {
 			if (step->succeeded & bit_of(attempt)) {
 				return "this attempt has said so before";
 			}
 			step->succeeded |= bit_of(attempt);
 		}
-		if (is_kept(todo, attempt)) {
+		if (is_kept(onward, attempt)) {
 			step->unanswered &= ~bit_of(attempt);
 		}
 		return NULL;
 	case BUS_STEP_ON_DEADLINE:
-		return attempt == todo->attempts ? NULL : "a timer of another attempt";
+		return attempt == onward->attempts ? NULL : "a timer of another attempt";
 	case BUS_STEP_ON_RETRY:
-		return attempt == todo->attempts + 1 ? NULL :
-						       "a timer of another attempt";
+		return attempt == onward->attempts + 1 ? NULL :
+							 "a timer of another attempt";
 	case BUS_STEP_ON_UNDO_SUCCESS:
 	case BUS_STEP_ON_UNDO_FAILURE:
 		if (attempt < 1 || attempt > undo->attempts) {
