@@ -209,8 +209,8 @@ const bus_cli_command bus_command_up = {
 	.summary = "Run the whole platform on this machine, without any configuration",
 	.text = "A PostgreSQL cluster and a broker of its own, all workers and the relay, made "
 		"ready on first use and watched: what ends is started again. Prints a line for "
-		"each change of a process. Ctrl-C or SIGTERM stops everything in order (workers, "
-		"relay, broker, PostgreSQL); a second one does not wait. DIR/env holds the "
+		"each change of a process. Ctrl-C or SIGTERM stops everything in order (workers, clock "
+		"and relay, broker, PostgreSQL); a second one does not wait. DIR/env holds the "
 		"settings for your shell, DIR/log a log per process. Settings given here "
 		"(--log-level, --topic-partitions, ...) go to all processes. With --broker-url "
 		"that broker is used, and none is started. Started as root, all processes run as "

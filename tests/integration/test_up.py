@@ -67,7 +67,8 @@ def test_ctrl_c_ends_everything_in_order_and_nothing_is_lost(up):
     assert up.left() == {}
     ends = [line["name"] for line in up.lines()[seen:] if line["state"] == "stopped"]
     assert set(ends[:5]) == {"catalog", "deploy", "scale", "route", "saga"}
-    assert ends[5:] == ["clock", "relay", "broker", "postgres"]
+    assert set(ends[5:7]) == {"clock", "relay"}
+    assert ends[7:] == ["broker", "postgres"]
     details = {line["detail"] for line in up.lines()[seen:] if line["state"] == "stopped"}
     assert details == {"exit 0"}, "each ended in order, none was killed"
     before = up.settings()
