@@ -15,6 +15,8 @@
 
 #define RECORDS 20
 #define APPENDS_MAX 64
+/* What is asked of the client alone may come too late once, on a machine that has no time. */
+#define TRIES 5
 
 typedef struct append_seen {
 	uint64_t producer;
@@ -348,12 +350,17 @@ static void
 case_no_end(void)
 {
 	bus_adapter *adapter = open_adapter();
-	bus_outcome outcome;
+	bus_outcome outcome = BUS_OUTCOME_UNCERTAIN;
 	int64_t begin = bus_suite_now();
 
-	/* refused until the time is up: surely not done */
+	/* refused until the time is up: surely not done, unless it is up while one is asked */
 	OTHER(other.busy = true);
-	CU_ASSERT_EQUAL(publish(adapter, 1000, &outcome), BUS_E_RETRY);
+	for (int i = 0; i < TRIES && outcome != BUS_OUTCOME_FAILED; i++) {
+		bus_status status = publish(adapter, 1000, &outcome);
+
+		CU_ASSERT_EQUAL(status, outcome == BUS_OUTCOME_FAILED ? BUS_E_RETRY :
+									BUS_E_UNKNOWN);
+	}
 	CU_ASSERT_EQUAL(outcome, BUS_OUTCOME_FAILED);
 	/* sent and not answered: who knows */
 	OTHER(other.busy = false; other.mute = true);
@@ -472,12 +479,19 @@ case_leaves(void)
 	CU_ASSERT_EQUAL(last_word(), BUSP_GROUP_LEAVING);
 }
 
+/* It is heard of again within the broker's grace, and this is no luck: what is slow by design is
+ * slow each time. */
 static void
 cut_member(void)
 {
+	int64_t took = INT64_MAX;
+
 	(void)listen_for(1);
-	OTHER(nng_pipe_close(other.pipe));
-	CU_ASSERT(listen_for(1) < BUSP_GROUP_GRACE_MS * 8 / 10);
+	for (int i = 0; i < TRIES && took >= BUSP_GROUP_GRACE_MS * 8 / 10; i++) {
+		OTHER(nng_pipe_close(other.pipe));
+		took = listen_for(1);
+	}
+	CU_ASSERT(took < BUSP_GROUP_GRACE_MS * 8 / 10);
 }
 
 /* Whoever loses its connection is heard of within the broker's grace, busy or not. */
@@ -491,9 +505,7 @@ case_cut_member(void)
 	}
 	/* the broker keeps a word that says nothing new */
 	OTHER(other.keep = true);
-	(void)listen_for(1);
-	OTHER(nng_pipe_close(other.pipe));
-	CU_ASSERT(listen_for(1) < BUSP_GROUP_GRACE_MS * 8 / 10);
+	cut_member();
 	OTHER(other.keep = false; other.verdict = BUSP_GROUP_GIVE_UP;
 	      nng_pipe_close(other.pipe));
 	poll_until(adapter, BUS_POLL_REVOKED);
