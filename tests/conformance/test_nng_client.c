@@ -15,8 +15,6 @@
 
 #define RECORDS 20
 #define APPENDS_MAX 64
-/* What is asked of the client alone may come too late once, on a machine that has no time. */
-#define TRIES 5
 
 typedef struct append_seen {
 	uint64_t producer;
@@ -355,7 +353,7 @@ case_no_end(void)
 
 	/* refused until the time is up: surely not done, unless it is up while one is asked */
 	OTHER(other.busy = true);
-	for (int i = 0; i < TRIES && outcome != BUS_OUTCOME_FAILED; i++) {
+	for (int i = 0; i < 5 && outcome != BUS_OUTCOME_FAILED; i++) {
 		bus_status status = publish(adapter, 1000, &outcome);
 
 		CU_ASSERT_EQUAL(status, outcome == BUS_OUTCOME_FAILED ? BUS_E_RETRY :
@@ -479,19 +477,13 @@ case_leaves(void)
 	CU_ASSERT_EQUAL(last_word(), BUSP_GROUP_LEAVING);
 }
 
-/* It is heard of again within the broker's grace, and this is no luck: what is slow by design is
- * slow each time. */
-static void
+/* 1: it was not heard of again within the broker's grace. */
+static int
 cut_member(void)
 {
-	int64_t took = INT64_MAX;
-
 	(void)listen_for(1);
-	for (int i = 0; i < TRIES && took >= BUSP_GROUP_GRACE_MS * 8 / 10; i++) {
-		OTHER(nng_pipe_close(other.pipe));
-		took = listen_for(1);
-	}
-	CU_ASSERT(took < BUSP_GROUP_GRACE_MS * 8 / 10);
+	OTHER(nng_pipe_close(other.pipe));
+	return listen_for(1) >= BUSP_GROUP_GRACE_MS * 8 / 10;
 }
 
 /* Whoever loses its connection is heard of within the broker's grace, busy or not. */
@@ -500,19 +492,23 @@ case_cut_member(void)
 {
 	bus_adapter *adapter = open_member();
 
+	int late = 0;
+
 	for (int i = 0; i < 3; i++) {
-		cut_member();
+		late += cut_member();
 	}
 	/* the broker keeps a word that says nothing new */
 	OTHER(other.keep = true);
-	cut_member();
+	late += cut_member();
 	OTHER(other.keep = false; other.verdict = BUSP_GROUP_GIVE_UP;
 	      nng_pipe_close(other.pipe));
 	poll_until(adapter, BUS_POLL_REVOKED);
 	/* its owner takes its time */
 	for (int i = 0; i < 3; i++) {
-		cut_member();
+		late += cut_member();
 	}
+	/* a machine that stalls makes one late; a client that is slow, most of them */
+	CU_ASSERT(late <= 1);
 	OTHER(other.verdict = BUSP_GROUP_GO_ON);
 	bus_adapter_stop(adapter);
 	poll_until(adapter, BUS_POLL_ASSIGNED);
