@@ -36,8 +36,7 @@ def drained(bench, events, poisoned):
         platform.execute(TRIGGER)
         bench.program("bench_fill", "--servers", bench.kafka.servers, "--events", events,
                       "--apps", APPS)
-        if poisoned:
-            platform.execute("insert into public.poison values ('app-42')")
+        platform.execute(f"insert into public.poison values ('{'app-42' if poisoned else 'none'}')")
         workers = platform.start_all(["scale", "relay", "clock"])
         progress = []
 
