@@ -1,10 +1,11 @@
 """What every benchmark needs: servers, programs, a control, percentiles."""
 
+import bisect
+import math
 import os
 import pathlib
 import subprocess
 import sys
-import threading
 import time
 
 import psycopg
@@ -12,8 +13,10 @@ import psycopg
 from support.platform import Kafka, Platform, Postgres, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SQL = ROOT / "tests/bench/sql"
 MOVED_MAX = 0.15  # a control that moved more makes the numbers between worthless
-PROGRAMS = ("bench_paths", "bench_fill", "bench_poller", "bench_durable", "bench_steady")
+PROGRAMS = ("bench_paths", "bench_fill", "bench_poller", "bench_durable", "bench_steady",
+            "bench_watch")
 
 
 def say(*words):
@@ -103,47 +106,43 @@ def publish_to_visible(bench, platform, rate, publish):
 
     publish(events) is a program's output: a line of moment, partition, offset per event."""
     seconds = 6 if bench.short else 40
-    seen, stop = [], threading.Event()
-
-    def watch():
-        with psycopg.connect(platform.url, autocommit=True) as db:
-            while not stop.is_set():
-                rows = db.execute("select partition, next_offset from busline.position "
-                                  "where topic = 'busline.scale'", prepare=True).fetchall()
-                seen.append((time.monotonic(), dict(rows)))
-                time.sleep(0.001)
+    watcher = None
     try:
         worker = platform.start("scale")
         wait_for(lambda: len(platform.positions("busline.scale")) == 6, worker.tail, 30)
-        watcher = threading.Thread(target=watch)
-        watcher.start()
+        watcher = subprocess.Popen(
+            [bench.programs / "bench_watch", "--db", platform.url, "--topic", "busline.scale",
+             "--sql", SQL], stdout=subprocess.PIPE, text=True)
+        watcher.stdout.readline()
         sent = publish(rate * seconds)
         platform.quiesce(["busline.scale"])
         time.sleep(0.1)
-        stop.set()
-        watcher.join()
+        watcher.terminate()
+        seen, _ = watcher.communicate(timeout=60)
+        assert watcher.returncode == 0, "the watcher failed"
         return {"rate": rate, **percentiles(sent, seen, warm_up=rate * 2)}
     finally:
-        stop.set()
+        if watcher is not None:
+            watcher.kill()
+            watcher.wait()
 
 
 def percentiles(sent, seen, warm_up):
     """sent: a line per event of moment, partition, offset and, if known, the time until it was
-    acknowledged. seen: (moment, next offset by partition)."""
-    by_partition, acknowledged = {}, []
+    acknowledged. seen: what bench_watch prints."""
+    looks, gaps = {}, []
+    for line in seen.splitlines():
+        at, since, partition, next_offset = line.split()
+        looks.setdefault(int(partition), []).append((int(next_offset), float(at)))
+        gaps.append(float(since) * 1000)
+    waits, acknowledged = [], []
     for number, line in enumerate(sent.splitlines()):
         meant, partition, offset, *waited = line.split()
         if number >= warm_up:
-            by_partition.setdefault(int(partition), []).append((int(offset), float(meant)))
+            of_partition = looks[int(partition)]
+            first = bisect.bisect_right(of_partition, (int(offset), math.inf))
+            waits.append((of_partition[first][1] - float(meant)) * 1000)
             acknowledged += [float(wait) * 1000 for wait in waited]
-    waits = []
-    for partition, events in by_partition.items():
-        at = 0
-        for offset, meant in sorted(events):
-            while seen[at][1].get(partition, 0) <= offset:
-                at += 1
-            waits.append((seen[at][0] - meant) * 1000)
-    gaps = [(b[0] - a[0]) * 1000 for a, b in zip(seen, seen[1:])]
     result = {"events": len(waits), "p50_ms": share(waits, 0.5), "p99_ms": share(waits, 0.99),
               "p999_ms": share(waits, 0.999), "max_ms": share(waits, 1),
               "resolution_ms": share(gaps, 0.99)}
