@@ -242,12 +242,18 @@ busp_add(busp_work *work, bus_cli_publisher *publisher, const busp_target *targe
 	return code;
 }
 
+/* What the broker may have is sent; what it does not have stays planned. */
 static void
 busp_learn(busp_work *work, const bus_cli_publisher *publisher, busp_target *const *batch)
 {
 	for (size_t i = 0; i < publisher->count; i++) {
 		busp_target *target = batch[i];
 		const bus_cli_sent *sent = &publisher->sent[i];
+		bus_outcome outcome = publisher->publications[i].outcome;
+		if (outcome != BUS_OUTCOME_DURABLE && outcome != BUS_OUTCOME_UNCERTAIN) {
+			continue;
+		}
+		work->sent++;
 		if (sent->verdict.data == NULL) {
 			target->outcome = BUSP_SENT;
 			continue;
@@ -271,8 +277,8 @@ busp_progress(busp_work *work, bool last)
 	}
 	work->told_ms = now_ms;
 	double rate = (double)work->sent * 1000.0 / (double)spent_ms;
-	bus_cli_note(work->cli, "%zu of %zu, %.0f/s, %.0f s left", work->sent,
-		     work->planned, rate,
+	bus_cli_note(work->cli, "%zu of %zu, %.*f/s, %.0f s left", work->sent,
+		     work->planned, rate < 10 ? 1 : 0, rate,
 		     rate > 0 ? (double)(work->planned - work->sent) / rate : 0.0);
 }
 
@@ -287,13 +293,14 @@ busp_batch_size(const bus_cli *cli)
 				 (size_t)(rate / 10);
 }
 
+/* A ceiling at every moment: what a stall has cost is not caught up in a burst. */
 static void
-busp_keep_rate(const busp_work *work)
+busp_keep_rate(const busp_work *work, int64_t begun_ms, size_t count)
 {
 	int64_t rate = bus_cli_int(work->cli, "rate");
 	int64_t now_ms = bus_clock_mono_ms(work->cli->clock);
 	if (rate > 0) {
-		int64_t due_ms = work->started_ms + (int64_t)work->sent * 1000 / rate;
+		int64_t due_ms = begun_ms + ((int64_t)count * 1000 + rate - 1) / rate;
 		if (due_ms > now_ms) {
 			bus_cli_pause(due_ms - now_ms);
 		}
@@ -317,16 +324,16 @@ busp_send_all(busp_work *work)
 				code = busp_add(work, publisher, batch[count - 1]);
 			}
 		}
+		int64_t begun_ms = bus_clock_mono_ms(cli->clock);
 		if (code == BUS_EXIT_OK) {
 			code = bus_cli_publisher_flush(publisher);
 			busp_learn(work, publisher, batch);
 		}
-		work->sent += publisher->count;
 		publisher->count = 0;
 		bus_arena_reset(publisher->arena);
 		busp_progress(work, i == work->count);
 		if (i < work->count && code == BUS_EXIT_OK) {
-			busp_keep_rate(work);
+			busp_keep_rate(work, begun_ms, count);
 		}
 	}
 	return code;
@@ -468,14 +475,19 @@ busp_conclude(const busp_work *work, bus_exit code)
 				  0;
 	}
 	busp_print(work);
-	if (of[BUSP_SENT] > 0) {
+	if (strcmp(bus_cli_text(work->cli, "wait"), "durable") == 0) {
 		bus_cli_note(work->cli, "%zu published; not waited for", of[BUSP_SENT]);
+		of[BUSP_SENT] = 0;
 	} else {
 		bus_cli_note(work->cli,
 			     "%zu done, and %lld that waited behind them; %zu failed, %zu "
 			     "refused",
 			     of[BUSP_DONE], (long long)behind, of[BUSP_FAILED_AGAIN],
 			     of[BUSP_REFUSED_HERE]);
+	}
+	if (of[BUSP_SENT] + of[BUSP_PLANNED] > 0) {
+		bus_cli_note(work->cli, "%zu published without an answer, %zu not sent",
+			     of[BUSP_SENT], of[BUSP_PLANNED]);
 	}
 	return code == BUS_EXIT_OK && of[BUSP_FAILED_AGAIN] + of[BUSP_REFUSED_HERE] > 0 ?
 		       BUS_EXIT_FAILED :
