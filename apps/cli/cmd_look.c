@@ -101,7 +101,8 @@ const bus_cli_command bus_command_incident = {
 const bus_cli_command bus_command_incident_ls = {
 	.name = "incident ls",
 	.group = BUS_GROUP_LOOK,
-	.summary = "Open incidents: gaps, positions outside the log, and what to do",
+	.summary =
+		"Open incidents: held keys, parked sagas, gaps, positions outside the log",
 	.options = incident_ls_options,
 	.run = busp_incident_ls_run,
 };

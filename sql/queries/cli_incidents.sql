@@ -1,5 +1,7 @@
 -- Incidents, the newest first: $1::boolean closed ones too.
-SELECT id, kind, topic, partition, "offset", count,
+-- tenant and subject: the key it is about, if it is about one.
+SELECT id, kind, topic, partition, "offset", nullif(tenant, '') AS tenant,
+       nullif(subject, '') AS subject, count,
        to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS opened_at,
        to_char(last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
        AS last_seen_at,

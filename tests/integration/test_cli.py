@@ -252,6 +252,19 @@ def test_nobody_works(platform):
     assert "outside the log" in found["position busline.scale-0"]["detail"]
     incidents = jsonl(platform.busline("incident", "ls", "-o", "jsonl").stdout)
     assert [(row["kind"], row["offset"]) for row in incidents] == [("out-of-range", 7)]
+    # it is about a partition; others are about a key
+    assert (incidents[0]["tenant"], incidents[0]["subject"]) == (None, None)
+    platform.execute(
+        "insert into busline.incident (kind, topic, partition, \"offset\", tenant, subject) "
+        "values ('key-held', 'busline.deploy', 1, 8, 'acme', 'shop')")
+    incidents = jsonl(platform.busline("incident", "ls", "-o", "jsonl").stdout)
+    assert [(row["kind"], row["tenant"], row["subject"]) for row in incidents] == [
+        ("key-held", "acme", "shop"), ("out-of-range", None, None)]
+    head, held, lost = (line.split() for line in
+                        platform.busline("incident", "ls").stdout.splitlines())
+    assert head[:8] == ["id", "kind", "topic", "partition", "offset", "tenant", "subject", "count"]
+    assert held[1:8] == ["key-held", "busline.deploy", "1", "8", "acme", "shop", "1"]
+    assert lost[1:6] == ["out-of-range", "busline.deploy", "1", "7", "1"]
 
 
 def test_sql_asks_as_the_auditor(platform):
