@@ -1,10 +1,12 @@
 """What a worker meets in a batch: rows PostgreSQL refuses, repeats, conflicts, missing offsets."""
 
+import json
+
 import pytest
 from confluent_kafka import Producer
 
 from support.checker import DISAGREEMENTS, assert_once
-from support.events import scale, seconds
+from support.events import cloud_event, scale, seconds, to_record
 from support.platform import on_both_brokers, wait_for
 
 TOPIC = "busline.scale"
@@ -105,3 +107,42 @@ def test_more_workers_than_partitions(platform):
     assert platform.value("select sum(desired) from paas.scale") == 1200
     assert_once(platform, 1200)
     assert all(worker.running() for worker in workers[1:])
+
+
+UNKNOWN = json.dumps({
+    "name": "odd", "version": 1, "title": "Odd", "subject": "app",
+    "input": {"type": "object", "properties": {}, "additionalProperties": False},
+    "steps": [{"name": "odd", "title": "Odd", "compensation": None, "action": {
+        "type": "io.busline.odd.requested.v1", "data": {}, "deadline": "5s",
+        "success": ["io.busline.odd.done.v1"], "failure": ["io.busline.odd.failed.v1"]}}]})
+
+
+@on_both_brokers
+def test_a_worker_that_cannot_be_prepared_ends_and_reads_nothing(platform, tmp_path):
+    """The saga worker reads its definitions before it joins; the event waits for the mended."""
+    publish(platform, [to_record(cloud_event(
+        "saga", "requested", "acme", "s1",
+        {"definition": "scale-out", "input": {"app": "shop", "process": "web", "replicas": 2}},
+        source="/test", at=seconds(0), id="first"))])
+    wrong = tmp_path / "odd.v1.json"
+    for text, why in (("{", "odd.v1.json: JSON line 1"),
+                      (UNKNOWN, "no event has the type io.busline.odd.requested.v1"),
+                      (None, "cannot be read")):
+        if text is None:
+            wrong.unlink()
+            wrong.mkdir()
+        else:
+            wrong.write_text(text)
+        worker = platform.start("saga", BUSLINE_SAGA_DEFINITIONS=tmp_path)
+        assert worker.wait(30) == 78, worker.tail()
+        said = worker.said()
+        assert said.count(why) == 1 and str(wrong) in said, said
+        assert "worker started" not in said
+        assert not platform.rows("select 1 from busline.position where topic = 'busline.saga'")
+        assert not platform.rows("select 1 from busline.ledger")
+    wrong.rmdir()
+    worker = platform.start("saga", BUSLINE_SAGA_DEFINITIONS=tmp_path)
+    verdict = "select verdict::text from busline.ledger where id = 'first'"
+    wait_for(lambda: platform.rows(verdict) == [("APPLIED",)],
+             lambda: "what waited is folded\n" + worker.tail())
+    assert worker.stop() == 0
