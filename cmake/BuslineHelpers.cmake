@@ -2,7 +2,8 @@
 
 set(BUS_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
 	-Wvla -Wconversion -Wimplicit-fallthrough -Werror=format-security)
-# Assertions are for our own bugs and stay on, also where CMake would define NDEBUG.
+# Assertions are for our own bugs and stay on, also where CMake would define NDEBUG. What gcc 12 makes
+# of -ftrivial-auto-var-init is looked at by tests/unit/check_padding.
 set(BUS_HARDENING -UNDEBUG -fstack-clash-protection -fstack-protector-strong -fcf-protection=full
 	-ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow)
 

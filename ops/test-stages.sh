@@ -202,6 +202,7 @@ stage_fuzz() {
 stage_release() {
 	build release || return
 	check tests/unit/check_house --binary build/release/busline --fortified || return
+	check tests/unit/check_padding build/release || return
 	with_servers run_pytest build/release/busline tests/interop
 }
 
