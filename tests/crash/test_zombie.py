@@ -6,7 +6,7 @@ import pytest
 
 from support.checker import Checker, assert_once
 from support.events import scale, seconds
-from support.platform import on_both_brokers, wait_for
+from support.platform import PARTITIONS, SLOW, on_both_brokers, wait_for
 from support.tcp_proxy import Proxy
 
 TOPIC = "busline.scale"
@@ -53,16 +53,29 @@ class Stage:
         return self.platform.postgres.url_of(self.platform.name, user=self.logins[name],
                                              password="x", **changes)
 
-    def start(self, name, url=None):
-        return self.platform.start("scale", BUSLINE_DB_URL=url or self.url(name))
+    def start(self, name, url=None, **env):
+        return self.platform.start("scale", BUSLINE_DB_URL=url or self.url(name), **env)
+
+    def start_behind(self, proxy, name, **env):
+        """Its way to PostgreSQL is the proxy."""
+        return self.start(name, self.url(name, host="127.0.0.1", port=proxy.port,
+                                         sslmode="disable", gssencmode="disable"), **env)
+
+    def owners(self):
+        """Who raised the epoch of each partition last."""
+        return dict(self.platform.rows(
+            "select distinct on (stream) partition, who from witness.write "
+            "join busline.position using (stream) "
+            "where write.epoch > epoch_before order by stream, seq desc"))
 
     def owner(self):
-        """Who raised the epoch of every partition last, if it was one."""
-        owners = self.platform.rows(
-            "select distinct on (stream) stream, who from witness.write "
-            "where epoch > epoch_before order by stream, seq desc")
-        names = {who for _, who in owners}
-        return names.pop() if len(owners) == 6 and len(names) == 1 else None
+        """The same, if it is one for all."""
+        owners = self.owners()
+        names = set(owners.values())
+        return names.pop() if len(owners) == PARTITIONS and len(names) == 1 else None
+
+    def owned(self, name):
+        return {p for p, who in self.owners().items() if who == self.logins[name]}
 
     def advances(self, name):
         return self.platform.value(
@@ -152,8 +165,7 @@ def test_its_unit_arrives_after_the_other_took_over(stage, how):
     proxy = Proxy(host, port)
     checker = Checker(platform.url)
     checker.start()
-    first = stage.start("first", stage.url("first", host="127.0.0.1", port=proxy.port,
-                                           sslmode="disable", gssencmode="disable"))
+    first = stage.start_behind(proxy, "first")
     wait_for(lambda: stage.owner() == stage.logins["first"], "the first owns all", 30)
     load = Load(platform.broker)
     wait_for(lambda: stage.advances("first") > 10, "the first works", 30)
@@ -180,3 +192,72 @@ def test_its_unit_arrives_after_the_other_took_over(stage, how):
              lambda: "the first notices\n" + first.tail(), 30)
     check(stage, load, checker)
     proxy.close()
+
+
+# So long a broker takes a worker that is frozen for one that lives.
+PATIENT = {"BUSLINE_WORKER_SESSION_MS": int(60000 * SLOW)}
+
+
+@pytest.fixture
+def moving(request, broker, postgres, make_platform):
+    """A stage on one broker, and the other one, where nothing is yet."""
+    other = request.getfixturevalue("embedded" if broker.kind == "kafka" else "kafka")
+    other.wipe()
+    stage = Stage(make_platform(broker, postgres, BUSLINE_BROKER_URL=broker.url))
+    yield stage, other
+    stage.drop()
+
+
+@on_both_brokers
+def test_its_unit_arrives_after_the_bus_has_moved(moving):
+    """The old broker never took a partition from it, and the new one has not heard of it. The other
+    worker has followed the bus, and has a unit under way itself, when that one comes: only the
+    epoch says whose the partitions are."""
+    stage, new = moving
+    platform, old = stage.platform, stage.platform.broker
+    ways = [Proxy(*platform.postgres.address()) for _ in range(2)]
+    checker = Checker(platform.url)
+    checker.start()
+    second = stage.start_behind(ways[1], "second", BUSLINE_DB_DEADLINE_MS=int(60000 * SLOW))
+    wait_for(lambda: stage.owner() == stage.logins["second"], "the second owns all", 30)
+    # It comes last: who is patient also hears late of others that come.
+    first = stage.start_behind(ways[0], "first", **PATIENT)
+    wait_for(lambda: len(stage.owned("first")) == len(stage.owned("second")) == PARTITIONS // 2,
+             "each owns its half", 60)
+    load = Load(old)
+    for name in stage.logins:
+        wait_for(lambda name=name: stage.advances(name) > 10, f"the {name} works", 30)
+    ways[0].hold()
+    wait_for(lambda: ways[0].waiting > 1000, "a unit is under way", 30, 0.001)
+    first.freeze()
+    load.finish()
+    halves = stage.owned("first"), stage.owned("second")
+    wait_for(lambda: {p for _, p in platform.behind([TOPIC])} <= halves[0],
+             "the second has done its part", 60)
+    done = stage.advances("first")
+    sessions = platform.rows(SESSIONS, stage.logins["first"])
+    ways[1].hold_from(b"broker_url")
+    asked = wait_for(lambda: ways[1].waiting, "the second asks where the bus is")
+    platform.busline("migrate-broker", old.url, new.url)
+    assert sessions and (stage.owned("first"), stage.owned("second")) == halves
+    ways[1].hold_from(b"unit_fence")
+    ways[1].release()
+    wait_for(lambda: ways[1].waiting > asked,
+             lambda: "the second has read on\n" + second.tail(), 60)
+    refused = platform.value(REFUSED)
+    ways[0].release()
+    wait_for(lambda: platform.value(REFUSED) > refused or stage.advances("first") > done or
+             not set(sessions) & set(platform.rows(SESSIONS, stage.logins["first"])),
+             "the late unit is refused", 30)
+    assert stage.advances("first") == done
+    assert stage.owner() == stage.logins["second"]
+    before = len(first.said())
+    ways[1].release()
+    first.thaw()
+    wait_for(lambda: any(word in first.said()[before:] for word in ("fenced", "last unit lost")),
+             lambda: "the first notices\n" + first.tail(), 30)
+    platform.broker = new
+    check(stage, load, checker)
+    assert first.running() and second.running()
+    for way in ways:
+        way.close()
