@@ -219,6 +219,33 @@ bus_log(bus_log_level level, const char *message, const bus_log_field *fields)
 	errno = saved_errno;
 }
 
+bool
+bus_log_limit_admit(bus_log_limit *limit, int64_t now_ms)
+{
+	if (limit->lines == 0 || now_ms - limit->since_ms >= BUS_LOG_LIMIT_MS) {
+		limit->lines = 0;
+		limit->since_ms = now_ms;
+	}
+	if (limit->lines >= limit->lines_max) {
+		limit->left_out++;
+		return false;
+	}
+	limit->lines++;
+	return true;
+}
+
+int64_t
+bus_log_limit_left_out(bus_log_limit *limit, int64_t now_ms)
+{
+	int64_t left_out = limit->left_out;
+	if (left_out == 0 || now_ms - limit->told_ms < BUS_LOG_LIMIT_MS) {
+		return 0;
+	}
+	limit->told_ms = now_ms;
+	limit->left_out = 0;
+	return left_out;
+}
+
 void
 bus_log_error(bus_log_level level, const char *message, const bus_error *err)
 {

@@ -57,6 +57,32 @@ void bus_log(bus_log_level level, const char *message, const bus_log_field *fiel
 	bus_log(level, message,                                                          \
 		(const bus_log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 
+/* For a message that strangers can provoke: at most lines_max lines of it per
+ * BUS_LOG_LIMIT_MS; those left out are counted. The rest zeroed; the caller's lock. */
+typedef struct bus_log_limit {
+	unsigned lines_max;
+	unsigned lines;   /* since since_ms */
+	int64_t since_ms; /* of the monotonic clock */
+	int64_t told_ms;  /* of left_out, last */
+	int64_t left_out;
+} bus_log_limit;
+
+#define BUS_LOG_LIMIT_MS 1000
+
+/* May the line be written? If not, it is counted. */
+bool bus_log_limit_admit(bus_log_limit *limit, int64_t now_ms);
+
+/**
+ * bus_log_limit_left_out - how many were left out that nobody was told of
+ *
+ * @now_ms: INT64_MAX: at the end, whatever there is
+ *
+ * To be asked now and then, and told when it is not 0; it is 0 if the last answer that was
+ * not is less than BUS_LOG_LIMIT_MS ago. Lines written and all answers add up to what
+ * happened.
+ */
+int64_t bus_log_limit_left_out(bus_log_limit *limit, int64_t now_ms);
+
 /* A line with status, origin, native code, SQLSTATE and text of err. */
 void bus_log_error(bus_log_level level, const char *message, const bus_error *err);
 

@@ -237,6 +237,8 @@ bus_broker_serve(const bus_broker_options *options, bus_error *err)
 		.options = options,
 		.clock = options->clock,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cut_lines = { .lines_max = BUSP_CUT_LINES_MAX },
+		.crowd_lines = { .lines_max = BUSP_CROWD_LINES_MAX },
 		.wake_fd = -1,
 		.fetch_due_ms = INT64_MAX,
 		.join_due_ms = INT64_MAX,

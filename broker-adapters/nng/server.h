@@ -19,6 +19,7 @@
 #include "broker-adapters/nng/journal.h"
 #include "broker-adapters/nng/wire.h"
 #include "broker-adapters/shared.h"
+#include "core/log.h"
 
 /* Requests at once, parked ones included; when there are more, the oldest of the parked
  * ones are answered. */
@@ -65,6 +66,10 @@
 #define BUSP_FETCH_WANTS_MAX 262144u
 /* Open files besides connections: the journal's, nng's, those being negotiated. */
 #define BUSP_DESCRIPTORS_RESERVE 64u
+/* Lines in the log about connections that were cut, and about too many of them, each per
+ * second: with one that says how many were left out, about 100 MB of log a day at most. */
+#define BUSP_CUT_LINES_MAX 5u
+#define BUSP_CROWD_LINES_MAX 1u
 /* The loop looks at *stop at least this often. */
 #define BUSP_LOOP_MS_MAX 200
 
@@ -158,7 +163,9 @@ struct busp_server {
 	bool accept_failed;    /* to be tried again */
 	bool squeezed;         /* a frame found no room */
 	bool woken;
-	bool crowded;  /* connections are refused; logged once */
+	bool crowded; /* connections are refused; logged once */
+	bus_log_limit cut_lines;
+	bus_log_limit crowd_lines;
 	bool draining; /* takes no connection */
 
 	/* ---- the broker's thread only ---- */
@@ -216,6 +223,8 @@ void busp_peers_bury(busp_server *server, busp_peer *dead,
 		     void (*each)(busp_server *server, const busp_peer *peer));
 /* Cuts off who does not read its answers, or says nothing, or half of something. */
 void busp_peers_watch(busp_server *server, int64_t now_ms);
+/* Says in the log, unless it is full of that, that a connection was cut and why. */
+void busp_peer_cut_log(busp_server *server, const char *why);
 /* Sends the frame (copied) if the connection is there still. */
 void busp_peer_send(busp_peer *peer, const busp_hops *hops, const bus_buf *frame);
 /* More is on its way to clients than is good. */

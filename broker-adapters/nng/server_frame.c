@@ -17,8 +17,6 @@
 
 #include <stdlib.h>
 
-#include "core/log.h"
-
 /* Of a frame that is thrown away: hops, and what every request begins with. */
 #define HEAD_BYTES 128u
 
@@ -81,8 +79,7 @@ busp_frame_take(busp_intake *intake, char *data, size_t len, bool whole)
 	bus_str frame = { data + hops.len, len - hops.len };
 	bool admitted = busp_request_arrive(intake->peer, &hops, data, frame, whole);
 	if (!admitted) {
-		BUS_LOG(BUS_LOG_WARN, "connection cut",
-			BUS_LOG_S("why", BUS_STR("too many requests at once")));
+		busp_peer_cut_log(intake->server, "too many requests at once");
 	}
 	return admitted;
 }

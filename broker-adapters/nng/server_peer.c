@@ -248,6 +248,40 @@ busp_out_create(const busp_hops *hops, const bus_buf *frame)
 	return out;
 }
 
+/* ---- what is told ---- */
+
+void
+busp_peer_cut_log(busp_server *server, const char *why)
+{
+	pthread_mutex_lock(&server->lock);
+	bool admitted =
+		bus_log_limit_admit(&server->cut_lines, bus_clock_mono_ms(server->clock));
+	pthread_mutex_unlock(&server->lock);
+	if (admitted) {
+		BUS_LOG(BUS_LOG_WARN, "connection cut",
+			BUS_LOG_S("why", bus_str_from(why)));
+	}
+}
+
+static void
+busp_peers_log_rest(busp_server *server, int64_t now_ms)
+{
+	pthread_mutex_lock(&server->lock);
+	int64_t cut = bus_log_limit_left_out(&server->cut_lines, now_ms);
+	int64_t crowds = bus_log_limit_left_out(&server->crowd_lines, now_ms);
+	pthread_mutex_unlock(&server->lock);
+	if (cut > 0) {
+		BUS_LOG(BUS_LOG_WARN, "more connections cut, not told one by one",
+			BUS_LOG_I("count", cut));
+	}
+	if (crowds > 0) {
+		BUS_LOG(BUS_LOG_WARN, "connections were refused again and again",
+			BUS_LOG_I("count", crowds));
+	}
+}
+
+/* ---- cutting ---- */
+
 /* A peer that lives is being received from: the end of that says that it died. */
 static void
 busp_peer_cut(busp_peer *peer, const char *why)
@@ -257,8 +291,7 @@ busp_peer_cut(busp_peer *peer, const char *why)
 	busp_peer_close(peer);
 	pthread_mutex_unlock(&peer->lock);
 	if (!already && why != NULL) {
-		BUS_LOG(BUS_LOG_WARN, "connection cut",
-			BUS_LOG_S("why", bus_str_from(why)));
+		busp_peer_cut_log(peer->server, why);
 	}
 }
 
@@ -385,13 +418,15 @@ busp_peer_create(busp_server *server, nng_stream *stream)
 	return peer;
 }
 
-/* Under the server's lock: is there room? */
+/* Under the server's lock: is there room? If not, is that to be logged? */
 static bool
 busp_peer_welcome(busp_server *server, bool *ret_crowded)
 {
 	bool room = server->peer_count < server->options->connections_max;
-	*ret_crowded = !room && !server->crowded && !server->draining;
-	server->crowded |= *ret_crowded;
+	bool crowded = !room && !server->crowded && !server->draining;
+	server->crowded |= crowded;
+	*ret_crowded = crowded && bus_log_limit_admit(&server->crowd_lines,
+						      bus_clock_mono_ms(server->clock));
 	return room && !server->draining;
 }
 
@@ -507,6 +542,7 @@ busp_peers_watch(busp_server *server, int64_t now_ms)
 	if (again) {
 		busp_peers_accept(server);
 	}
+	busp_peers_log_rest(server, now_ms);
 	if (now_ms < server->watch_ms && !squeezed) {
 		return;
 	}
@@ -681,6 +717,7 @@ busp_peers_close(busp_server *server)
 		busp_peer_cut(peer, NULL);
 	}
 	busp_await(server, busp_peers_gone, CLOSE_MS_MAX);
+	busp_peers_log_rest(server, INT64_MAX);
 	if (server->listener != NULL) {
 		nng_stream_listener_free(server->listener);
 	}

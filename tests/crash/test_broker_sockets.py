@@ -132,6 +132,26 @@ def test_a_thousand_idle_connections_and_no_more_than_allowed(make_broker):
         wait_for(lambda: Client(broker.address).info(), "room for a connection")
 
 
+def test_too_many_again_and_again(make_broker):
+    """Who makes room and takes it away does not fill the log either."""
+    broker = make_broker(["--broker-connections-max", "10"])
+    began = time.monotonic()
+
+    def refused():
+        lines = broker.logged("connections were refused again and again")
+        return sum(line["count"] for line in lines)
+
+    def crowd():
+        raws = [socket.create_connection(broker.address, 20 * SLOW) for _ in range(11)]
+        for raw in raws:
+            raw.close()
+        return refused() > 50
+
+    wait_for(crowd, "it is told that there were more", 60, 0.001)
+    lines = len(broker.logged("connections are refused, there are too many"))
+    assert 0 < lines <= time.monotonic() - began + 2
+
+
 # ---- clients that speak, and behave badly
 
 
@@ -151,8 +171,7 @@ def test_readers_that_never_read(make_broker):
                 raw.sendall(asked * 50)
             deaf.append(raw)
         # each has more than its share of what the broker holds: none is waited for, all are cut
-        wait_for(lambda: len(broker.logged("connection cut")) >= 60,
-                 lambda: f"{len(broker.logged('connection cut'))} of 60 were cut",
+        wait_for(lambda: sum(broker.cut()) >= 60, lambda: f"{broker.cut()} of 60 were cut",
                  8 if SLOW == 1 else 60)
         assert broker.rss(most=True) < RSS_MAX + 256 * MIB, f"{broker.rss(most=True) / MIB:.0f}"
         for raw in deaf:
@@ -257,9 +276,9 @@ def test_no_room_for_a_request(make_broker):
     wait_for(lambda: busy_for(client, 1), "all room is taken")
     wait_for(lambda: not busy_for(client, 1), "there is room again", 10)
     assert all(closed(raw) for raw in halves)
-    cut = wait_for(lambda: broker.logged("connection cut")[25:] and broker.logged("connection cut"),
-                   "all are told of")
-    assert [line["why"] for line in cut] == ["it does not finish its request"] * 26
+    wait_for(lambda: sum(broker.cut()) == 26, lambda: f"all are told of: {broker.cut()}")
+    assert {line["why"] for line in broker.logged("connection cut")} == {
+        "it does not finish its request"}
     # what was refused is not half there: the connection goes on, and number 2 is the next
     assert not busy_for(client, 2)
     assert [m.value() for m in client.fetch(TOPIC, 0, 0)] == [bytes(60000)] * 2
@@ -287,6 +306,10 @@ def test_a_request_that_trickles(make_broker):
         assert line["why"] == "it does not finish its request"
 
 
+# Lines a second about connections that were cut; BUSP_CUT_LINES_MAX of the broker.
+CUT_LINES_MAX = 5
+
+
 def test_too_many_requests_of_one_connection(make_broker):
     broker = make_broker()
     with siege(broker):
@@ -295,6 +318,31 @@ def test_too_many_requests_of_one_connection(make_broker):
         assert closed(raw)
         line, = wait_for(lambda: broker.logged("connection cut"), "it is told of")
         assert line["why"] == "too many requests at once"
+
+
+def test_what_is_cut_does_not_fill_the_log(make_broker):
+    """Lines are few, however many are cut, and with what they say was left out they are all."""
+    broker = make_broker()
+    ensure(Client(broker.address))
+    asked = frame(wire.FETCH, fetch_body([(TOPIC, 2, 0)], 30000)) * 65
+
+    def be_cut(count):
+        for _ in range(count):
+            with connect(broker) as raw:
+                raw.sendall(asked)
+                assert closed(raw)
+
+    began, count = time.monotonic(), int(3000 / SLOW)
+    be_cut(count)
+    wait_for(lambda: sum(broker.cut()) == count, lambda: f"all are told of: {broker.cut()}")
+    lines, left_out = broker.cut()
+    # each second's worth, and that of the seconds it began and ended in
+    assert lines <= CUT_LINES_MAX * (time.monotonic() - began + 2)
+    assert left_out > 0
+    # also of the last second of its life
+    be_cut(100)
+    assert broker.stop() == 0
+    assert sum(broker.cut()) == count + 100
 
 
 def test_too_many_bytes_of_one_connection(make_broker):

@@ -48,9 +48,15 @@ class Broker(Embedded):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def logged(self, message):
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines()
                  if line.startswith("{")]
         return [line for line in lines if line["message"] == message]
+
+    def cut(self):
+        """How many connections it says it has cut: one by one, and how many more."""
+        more = self.logged("more connections cut, not told one by one")
+        return len(self.logged("connection cut")), sum(line["count"] for line in more)
 
 
 def ensure(client, topic=TOPIC, partitions=3):

@@ -212,6 +212,52 @@ test_levels(void)
 	CU_ASSERT_EQUAL(level, BUS_LOG_WARN);
 }
 
+static void
+test_limit(void)
+{
+	/* Each step: so many at once, this much later; and what is told then. */
+	static const struct {
+		int64_t later_ms;
+		int count, written;
+		int64_t told;
+	} steps[] = {
+		{ 0, 3, 3, 0 },       { 0, 5, 0, 5 },     { 999, 2, 0, 0 },
+		{ 1, 4, 3, 3 },       { 500, 1, 0, 0 },   { 499, 0, 0, 0 },
+		{ 1, 0, 0, 1 },       { 5000, 2, 2, 0 },  { 900, 1, 1, 0 },
+		{ 50, 1, 0, 1 },      { 50, 3000, 3, 0 }, { 950, 0, 0, 2997 },
+		{ 1000000, 3, 3, 0 }, { 0, 7, 0, 7 },
+	};
+	bus_log_limit limit = { .lines_max = 3 };
+	int64_t now_ms = 123456, happened = 0, known = 0;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		int written = 0;
+		now_ms += steps[i].later_ms;
+		for (int n = 0; n < steps[i].count; n++) {
+			written += bus_log_limit_admit(&limit, now_ms);
+		}
+		int64_t told = bus_log_limit_left_out(&limit, now_ms);
+		CU_ASSERT_EQUAL(written, steps[i].written);
+		CU_ASSERT_EQUAL(told, steps[i].told);
+		happened += steps[i].count;
+		known += written + told;
+	}
+	CU_ASSERT_EQUAL(known, happened);
+	/* at the end nothing is kept back, however soon it comes */
+	CU_ASSERT_FALSE(bus_log_limit_admit(&limit, now_ms));
+	CU_ASSERT_EQUAL(bus_log_limit_left_out(&limit, now_ms), 0);
+	CU_ASSERT_EQUAL(bus_log_limit_left_out(&limit, INT64_MAX), 1);
+	CU_ASSERT_EQUAL(bus_log_limit_left_out(&limit, INT64_MAX), 0);
+	/* a second that always begins anew, and is never seen to end: still told */
+	limit = (bus_log_limit){ .lines_max = 1 };
+	known = 0;
+	for (now_ms = 1000; now_ms < 11000; now_ms++) {
+		known += bus_log_limit_admit(&limit, now_ms);
+		known += bus_log_limit_left_out(&limit, now_ms);
+	}
+	CU_ASSERT_EQUAL(known + limit.left_out, 10000);
+	CU_ASSERT_TRUE(limit.left_out < BUS_LOG_LIMIT_MS);
+}
+
 static const bus_case cases[] = {
 	{ "a line is what it should be", test_line },
 	{ "a line is JSON whatever it holds, at most 8 KiB", test_always_json },
@@ -219,6 +265,7 @@ static const bus_case cases[] = {
 	{ "priorities for the journal and for nobody else", test_journal },
 	{ "lines that could not be written are counted", test_lost },
 	{ "levels by name", test_levels },
+	{ "so many lines a second, the others are counted", test_limit },
 	{ 0 },
 };
 
