@@ -9,6 +9,7 @@
 
 static bus_store *relay;
 static bus_relay_part part;
+static const char *const relays[] = { "test", "b", "c", "d" };
 
 /* Says that a relay lives, which knows its part. */
 static bus_relay_part
@@ -41,49 +42,70 @@ relay_begin(void)
 	CU_ASSERT_EQUAL(part.others_ms, INT64_MAX);
 }
 
+/* Gives up what it has too much of. */
+static bus_relay_part
+give_surplus(const char *holder)
+{
+	bus_relay_part has = renew(holder, 0);
+	bus_relay_shards ours = shards_of(&has), given = 0;
+	for (int s = 0; __builtin_popcount(ours) > has.share; s++) {
+		given |= ours & (bus_relay_shards)1 << s;
+		ours &= ~((bus_relay_shards)1 << s);
+	}
+	bus_relay_part left = renew(holder, given);
+	CU_ASSERT_EQUAL(shards_of(&left), ours);
+	return left;
+}
+
+/* All have their share, all shards have one relay, and what somebody kept has the epoch it
+ * had. */
+static void
+check_shares(bus_relay_part *parts, size_t living)
+{
+	bus_relay_shards all = 0;
+	int total = 0, least = BUS_RELAY_SHARDS / (int)living;
+	for (size_t i = 0; i < living; i++) {
+		bus_relay_part before = parts[i];
+		parts[i] = renew(relays[i], 0);
+		int mine = __builtin_popcount(shards_of(&parts[i]));
+		CU_ASSERT_EQUAL(mine, parts[i].share);
+		CU_ASSERT_TRUE(mine == least || mine == least + 1);
+		CU_ASSERT_EQUAL(all & shards_of(&parts[i]), 0);
+		all |= shards_of(&parts[i]);
+		total += mine;
+		for (int s = 0; s < BUS_RELAY_SHARDS; s++) {
+			CU_ASSERT_TRUE(before.epochs[s] == 0 ||
+				       before.epochs[s] == parts[i].epochs[s]);
+		}
+	}
+	CU_ASSERT_EQUAL(total, BUS_RELAY_SHARDS);
+	CU_ASSERT_EQUAL(all, ALL);
+}
+
+/* They come one by one. Whoever has too much gives it up, and then all have their share. */
+static void
+four_relays(bus_relay_part *ret_parts)
+{
+	relay_begin();
+	ret_parts[0] = part;
+	for (size_t living = 2; living <= 4; living++) {
+		bus_relay_part *youngest = &ret_parts[living - 1];
+		*youngest = renew(relays[living - 1], 0);
+		CU_ASSERT_EQUAL(shards_of(youngest), 0); /* nothing is free yet */
+		CU_ASSERT_TRUE(youngest->others_ms > 50000);
+		for (size_t i = 0; i < living; i++) {
+			ret_parts[i] = give_surplus(relays[i]);
+		}
+		check_shares(ret_parts, living);
+	}
+}
+
+/* One is dead, one leaves: theirs go to the others, under new epochs. */
 static void
 test_share(void)
 {
-	static const char *const names[] = { "test", "b", "c", "d" };
-	relay_begin();
-	bus_relay_part parts[4] = { part };
-	/* They come one by one. Whoever has too much gives it up, and then all have their share. */
-	for (size_t living = 2; living <= 4; living++) {
-		bus_relay_shards all = 0;
-		parts[living - 1] = renew(names[living - 1], 0);
-		CU_ASSERT_EQUAL(shards_of(&parts[living - 1]),
-				0); /* nothing is free yet */
-		CU_ASSERT_TRUE(parts[living - 1].others_ms > 50000);
-		for (size_t i = 0; i < living; i++) {
-			parts[i] = renew(names[i], 0);
-			bus_relay_shards ours = shards_of(&parts[i]), given = 0;
-			for (int s = 0; __builtin_popcount(ours) > parts[i].share; s++) {
-				given |= ours & (bus_relay_shards)1 << s;
-				ours &= ~((bus_relay_shards)1 << s);
-			}
-			parts[i] = renew(names[i], given);
-			CU_ASSERT_EQUAL(shards_of(&parts[i]), ours);
-		}
-		int total = 0;
-		for (size_t i = 0; i < living; i++) {
-			bus_relay_part before = parts[i];
-			parts[i] = renew(names[i], 0);
-			int mine = __builtin_popcount(shards_of(&parts[i]));
-			CU_ASSERT_EQUAL(mine, parts[i].share);
-			CU_ASSERT_TRUE(mine == 16 / (int)living ||
-				       mine == 16 / (int)living + 1);
-			CU_ASSERT_EQUAL(all & shards_of(&parts[i]), 0);
-			all |= shards_of(&parts[i]);
-			total += mine;
-			for (int s = 0; s < BUS_RELAY_SHARDS; s++) {
-				CU_ASSERT_TRUE(before.epochs[s] == 0 ||
-					       before.epochs[s] == parts[i].epochs[s]);
-			}
-		}
-		CU_ASSERT_EQUAL(total, BUS_RELAY_SHARDS);
-		CU_ASSERT_EQUAL(all, ALL);
-	}
-	/* One is dead, one leaves: theirs go to the others, under new epochs. */
+	bus_relay_part parts[4];
+	four_relays(parts);
 	bus_relay_shards dead = shards_of(&parts[1]), left = shards_of(&parts[2]);
 	kit_sql("UPDATE busline.relay SET expires_at = now() - interval '1 s' "
 		"WHERE holder = 'b'");
