@@ -4,18 +4,23 @@ import json
 
 import pytest
 
-from support.platform import wait_for
+from support.platform import on_both_brokers, wait_for
 
 IO = "io.busline."
 HOST = "shop.example.com"
 ROLES = ("catalog", "deploy", "scale", "route", "saga", "relay", "clock")
 
 
+@pytest.fixture(scope="session")
+def broker(request):
+    """The embedded one, or what the test is parametrised with."""
+    return request.getfixturevalue(getattr(request, "param", "embedded"))
+
+
 @pytest.fixture
-def shop(embedded, postgres, make_platform):
+def shop(broker, postgres, make_platform):
     """An app whose release 1 has all the traffic and two replicas."""
-    embedded.wipe(("busline.saga",))
-    platform = make_platform(embedded, postgres)
+    platform = make_platform(broker, postgres)
     platform.start_all(ROLES)
     tell(platform, "catalog.app.created", {})
     tell(platform, "deploy.requested", {"image": "shop:1"})
@@ -116,6 +121,7 @@ def test_a_release_takes_over(shop):
 ILL = ("deploy.verify-failed", {"release": 2, "reason": "health checks failed"})
 
 
+@on_both_brokers
 def test_a_release_that_is_not_healthy_is_taken_back(shop):
     done, status = run_saga(shop, "r2", "release", RELEASE,
                             {"deploy.verify-requested": [ILL, ILL]})
