@@ -8,14 +8,28 @@
 #include "core/event.h"
 #include "sql/store_private.h"
 
+/* Of a stream that was not read yet; the queries know it. */
+#define BUSP_NO_CURSOR (-1)
+
+/* An array with a place for each stream: what is looked up once per stream needs no join. */
 static void
-param_cursors(busp_params *params, const bus_outbox_cursor *cursors, size_t count)
+param_cursors(busp_params *params, const bus_outbox_cursor *cursors, size_t count,
+	      bus_arena *arena)
 {
-	bus_buf *streams = busp_param_array(params, BUSP_OID_INT4, count);
-	bus_buf *seqs = busp_param_array(params, BUSP_OID_INT8, count);
+	int32_t last = 0;
 	for (size_t i = 0; i < count; i++) {
-		busp_put_int4(streams, cursors[i].stream);
-		busp_put_int8(seqs, cursors[i].seq);
+		last = cursors[i].stream > last ? cursors[i].stream : last;
+	}
+	int64_t *seqs = bus_arena_alloc(arena, ((size_t)last + 1) * sizeof(*seqs));
+	for (int32_t stream = 1; stream <= last; stream++) {
+		seqs[stream] = BUSP_NO_CURSOR;
+	}
+	for (size_t i = 0; i < count; i++) {
+		seqs[cursors[i].stream] = cursors[i].seq;
+	}
+	bus_buf *array = busp_param_array(params, BUSP_OID_INT8, (size_t)last);
+	for (int32_t stream = 1; stream <= last; stream++) {
+		busp_put_int8(array, seqs[stream]);
 	}
 }
 
@@ -112,7 +126,7 @@ bus_store_outbox_read(bus_store *store, const bus_outbox_range *range, bus_arena
 {
 	static const char *const questions[] = { "outbox_read", "outbox_read_large" };
 	busp_params_clear(&store->params);
-	param_cursors(&store->params, range->cursors, range->cursor_count);
+	param_cursors(&store->params, range->cursors, range->cursor_count, arena);
 	busp_param_int8(&store->params, (int64_t)range->rows_max);
 	busp_param_int8(&store->params, BUS_OUTBOX_READ_BYTES_MAX);
 	busp_param_shards(&store->params, range->shards);
