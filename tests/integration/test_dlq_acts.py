@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.events import scale, seconds
-from support.platform import BINARY, on_both_brokers, wait_for
+from support.platform import BINARY, SLOW, on_both_brokers, wait_for
 
 TOPIC = "busline.scale"
 COLUMNS = ["topic", "partition", "offset", "cause", "tenant", "subject", "type", "behind",
@@ -117,7 +117,7 @@ def test_what_a_stall_has_cost_is_not_caught_up(scaled):
         assert sum(scaled.broker.ends(TOPIC).values()) == before + 1, "it waits for the verdict"
     finally:
         worker.thaw()
-        output, _ = running.communicate(timeout=60)
+        output, _ = running.communicate(timeout=60 * SLOW)
     rows = json.loads(output)
     assert running.returncode == 0 and places(rows) == expected
     assert {row["outcome"] for row in rows} == {"done"}
@@ -155,7 +155,7 @@ def test_acts_that_are_not_answered_in_time_are_told_apart(scaled):
     expected = letters(scaled, 8)
     worker = next(process for process in scaled.processes if process.role == "scale")
     assert worker.stop() == 0
-    late = redrive(scaled, "-x", "-o", "jsonl", "--rate", "5", "--timeout", "5s")
+    late = redrive(scaled, "-x", "-o", "jsonl", "--rate", "5", "--timeout", f"{5 * SLOW:.0f}s")
     rows = [json.loads(line) for line in late.stdout.splitlines()]
     assert late.returncode == 124 and places(rows) == expected
     assert [row["outcome"] for row in rows] == ["sent"] + ["planned"] * 7
