@@ -33,10 +33,6 @@ class Proxy:
         with self.lock:
             self.commits_to_lose = count
 
-    def hold(self):
-        """From now on nothing of the client reaches the server."""
-        self.held.clear()
-
     def hold_in_the_middle(self):
         """The first half of the next large chunk still reaches the server, the rest is held."""
         self.halving = True
