@@ -133,41 +133,111 @@ failure(bus_status status, const char *sqlstate, const char *text)
 	return err;
 }
 
+/* A log of two partitions, read in the order of `log`. */
+typedef struct reading {
+	busp_lane lanes[2];
+	bus_delivery log[2000];
+	size_t count;
+	busp_suspects s;
+	size_t units, careful_units;
+	int failures;
+} reading;
+
+static void
+reading_add(reading *r, int32_t partition, int64_t first, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		r->log[r->count++] = (bus_delivery){ .partition = partition,
+						     .offset = first + (int64_t)i };
+	}
+}
+
+static void
+reading_init(reading *r)
+{
+	*r = (reading){ .lanes = { { .stream.partition = 0 },
+				   { .stream.partition = 1 } } };
+	busp_suspects_init(&r->s, r->lanes, 2);
+}
+
+/* The lanes are as after `unit` deliveries from `at` on were sent. */
+static void
+reading_touch(reading *r, size_t at, size_t unit)
+{
+	r->lanes[0].touched = r->lanes[1].touched = false;
+	for (size_t i = at; i < at + unit; i++) {
+		r->lanes[r->log[i].partition].touched = true;
+		r->lanes[r->log[i].partition].next_offset = r->log[i].offset + 1;
+	}
+}
+
+static bool
+reading_has(const reading *r, size_t at, size_t unit, const bus_delivery *culprit)
+{
+	for (size_t i = at; i < at + unit; i++) {
+		if (r->log[i].partition == culprit->partition &&
+		    r->log[i].offset == culprit->offset) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Sends all from `at` on; a unit with the culprit in it fails, unless it has a refusal: then it
+ * must be alone. */
+static void
+reading_send(reading *r, size_t at, const bus_delivery *culprit)
+{
+	const bus_error cause = failure(BUS_E_ABORT, "55P03", "scale_store.sql: lock");
+	while (at < r->count) {
+		bool careful, pause;
+		size_t unit =
+			busp_suspects_take(&r->s, &r->log[at], r->count - at, &careful);
+		const busp_sent sent = { .event_count = unit,
+					 .first_partition = r->log[at].partition,
+					 .first_offset = r->log[at].offset };
+
+		CU_ASSERT_FATAL(unit >= 1 && unit <= r->count - at);
+		r->units++;
+		r->careful_units += careful;
+		bool fails = reading_has(r, at, unit, culprit);
+		if (fails && r->s.refusals[0].set) {
+			CU_ASSERT_EQUAL(unit, 1);
+			CU_ASSERT_TRUE(careful);
+			fails = false;
+		}
+		reading_touch(r, at, unit);
+		if (fails) {
+			r->failures++;
+			CU_ASSERT_EQUAL(busp_suspects_learn(&r->s, &sent, "t", &cause,
+							    &pause, NULL),
+					BUS_OK);
+			CU_ASSERT_FALSE(pause);
+			continue;
+		}
+		for (int p = 0; p < 2; p++) {
+			if (r->lanes[p].touched) {
+				r->lanes[p].stream.next_offset = r->lanes[p].next_offset;
+				r->lanes[p].touched = false;
+			}
+		}
+		busp_suspects_done(&r->s, &sent);
+		at += unit;
+	}
+}
+
 /* Sends count events, the culprit-th of which fails its unit; how many failures until it was
  * alone. */
 static int
 failures_until_alone(size_t count, size_t culprit)
 {
-	const bus_error cause = failure(BUS_E_ABORT, "55P03", "scale_store.sql: lock");
-	busp_suspects s;
-	int failures = 0;
-	size_t at = 0;
-	busp_suspects_init(&s);
-	while (at < count) {
-		size_t few = busp_suspects_unit(&s);
-		size_t unit = few > 0 && few < count - at ? few : count - at;
-		const busp_sent sent = { .event_count = unit,
-					 .first_offset = (int64_t)at };
-		bool pause;
-		if (culprit < at || culprit >= at + unit ||
-		    (s.refusals[0].set && s.refusals[0].offset == (int64_t)culprit)) {
-			busp_suspects_done(&s, &sent);
-			at += unit;
-			continue;
-		}
-		failures++;
-		CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &cause, &pause, NULL),
-				BUS_OK);
-		CU_ASSERT_FALSE(pause);
-		if (unit == 1) {
-			CU_ASSERT_TRUE(s.refusals[0].set);
-			CU_ASSERT_EQUAL(s.refusals[0].offset, (int64_t)culprit);
-			CU_ASSERT_EQUAL(s.refusals[0].kind, BUSP_FAILED);
-		}
-	}
-	CU_ASSERT_EQUAL(s.count, 0);
-	CU_ASSERT_FALSE(s.refusals[0].set);
-	return failures;
+	static reading r;
+	reading_init(&r);
+	reading_add(&r, 0, 0, count);
+	reading_send(&r, 0, &r.log[culprit]);
+	CU_ASSERT_FALSE(r.s.refusals[0].set);
+	CU_ASSERT_EQUAL(r.lanes[0].stream.next_offset, (int64_t)count);
+	return r.failures;
 }
 
 static void
@@ -183,6 +253,69 @@ the_culprit_is_found_in_few_failures(void)
 				       rows[i].failures);
 		}
 	}
+}
+
+/* The unit that failed had events of both partitions; they come again behind a thousand others. */
+static void
+suspects_are_known_when_the_log_comes_in_another_order(void)
+{
+	const bus_error cause = failure(BUS_E_ABORT, "55P03", "scale_store.sql: lock");
+	const busp_sent sent = { .event_count = 200 };
+	const bus_delivery culprit = { .partition = 1, .offset = 77 };
+	static reading r;
+	bool careful, pause;
+
+	reading_init(&r);
+	/* sent and kept: they were two of several in flight */
+	r.lanes[0].stream.next_offset = r.lanes[1].stream.next_offset = 100;
+	CU_ASSERT_EQUAL(busp_suspects_learn(&r.s, &sent, "t", &cause, &pause, NULL),
+			BUS_OK);
+	r.lanes[0].stream.next_offset = r.lanes[1].stream.next_offset = 0;
+	reading_add(&r, 0, 0, 1000);
+	reading_add(&r, 1, 0, 1000);
+	/* of the first thousand, a hundred were sent */
+	CU_ASSERT_EQUAL(busp_suspects_take(&r.s, r.log, r.count, &careful), 20);
+	CU_ASSERT_TRUE(careful);
+	CU_ASSERT_EQUAL(busp_suspects_take(&r.s, &r.log[100], r.count - 100, &careful),
+			900);
+	CU_ASSERT_FALSE(careful);
+	reading_send(&r, 0, &culprit);
+	CU_ASSERT_EQUAL(r.failures, 3); /* of 20, of 2, of 1 */
+	CU_ASSERT_TRUE(r.units <= 60);
+	CU_ASSERT_EQUAL(r.lanes[1].stream.next_offset, 1000);
+	CU_ASSERT_EQUAL(busp_suspects_take(&r.s, r.log, r.count, &careful), r.count);
+	CU_ASSERT_FALSE(careful);
+}
+
+/* Whatever else is met first. */
+static void
+one_with_a_refusal_is_met_alone(void)
+{
+	const bus_error cause = failure(BUS_E_ABORT, "55P03", "scale_store.sql: lock");
+	const busp_sent alone = { .event_count = 1,
+				  .first_partition = 1,
+				  .first_offset = 500 };
+	const busp_sent many = { .event_count = 1000 };
+	static reading r;
+	bool careful, pause;
+
+	reading_init(&r);
+	reading_add(&r, 0, 0, 1000);
+	reading_add(&r, 1, 0, 1000);
+	CU_ASSERT_EQUAL(busp_suspects_learn(&r.s, &alone, "t", &cause, &pause, NULL),
+			BUS_OK);
+	/* another unit fails before it is met */
+	reading_touch(&r, 0, 1000);
+	CU_ASSERT_EQUAL(busp_suspects_learn(&r.s, &many, "t", &cause, &pause, NULL),
+			BUS_OK);
+	r.lanes[0].touched = false;
+	CU_ASSERT_EQUAL(busp_suspects_take(&r.s, &r.log[1000], 1000, &careful), 500);
+	CU_ASSERT_TRUE(careful);
+	CU_ASSERT_EQUAL(busp_suspects_take(&r.s, &r.log[1500], 500, &careful), 1);
+	CU_ASSERT_TRUE(careful);
+	busp_suspects_done(&r.s, &alone);
+	CU_ASSERT_EQUAL(busp_suspects_take(&r.s, &r.log[1501], 499, &careful), 499);
+	CU_ASSERT_FALSE(careful);
 }
 
 static void
@@ -216,7 +349,7 @@ only_failures_of_an_event_count(void)
 		const busp_sent sent = { .event_count = 1, .first_offset = 9 };
 		busp_suspects s;
 		bool pause;
-		busp_suspects_init(&s);
+		busp_suspects_init(&s, NULL, 0);
 		CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &cause, &pause, NULL),
 				BUS_OK);
 		CU_ASSERT_EQUAL(s.refusals[0].set, rows[i].counts);
@@ -234,7 +367,7 @@ what_cannot_be_set_aside_either(void)
 		failure(BUS_E_REJECT, "23514", "dead_letter_insert.sql: x");
 	busp_suspects s;
 	bool pause;
-	busp_suspects_init(&s);
+	busp_suspects_init(&s, NULL, 0);
 	CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &passing, &pause, NULL),
 			BUS_OK);
 	CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &passing, &pause, NULL),
@@ -251,7 +384,7 @@ a_drain_that_fails_becomes_narrow_and_wide_again(void)
 	busp_sent sent = { .event_count = 1, .letter_count = 500 };
 	busp_suspects s;
 	bool pause;
-	busp_suspects_init(&s);
+	busp_suspects_init(&s, NULL, 0);
 	CU_ASSERT_EQUAL(s.letters_max, BUSP_DRAIN_LETTERS_MAX);
 	CU_ASSERT_EQUAL(busp_suspects_learn(&s, &sent, "t", &cause, &pause, NULL), BUS_OK);
 	CU_ASSERT_EQUAL(s.letters_max, 50);
@@ -277,6 +410,9 @@ static const bus_case cases[] = {
 	  keys_are_found_by_stream_tenant_and_subject },
 	{ "an absent subject is an empty one", an_absent_subject_is_an_empty_one },
 	{ "the culprit is found in few failures", the_culprit_is_found_in_few_failures },
+	{ "suspects are known when the log comes in another order",
+	  suspects_are_known_when_the_log_comes_in_another_order },
+	{ "one with a refusal is met alone", one_with_a_refusal_is_met_alone },
 	{ "only failures of an event count", only_failures_of_an_event_count },
 	{ "what cannot be set aside either", what_cannot_be_set_aside_either },
 	{ "a drain that fails becomes narrow, and wide again",

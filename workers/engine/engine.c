@@ -134,7 +134,7 @@ drop_lanes(engine *e)
 	e->lanes = NULL;
 	e->lane_count = 0;
 	e->sent_count = 0;
-	busp_suspects_init(&e->suspects);
+	busp_suspects_init(&e->suspects, NULL, 0);
 	bus_folder_forget(e->folder);
 }
 
@@ -209,6 +209,7 @@ on_assigned(engine *e, const bus_poll *poll, bus_error *err)
 		free(streams);
 		return bus_error_set(err, BUS_E_FATAL, "engine", 0, "out of memory");
 	}
+	busp_suspects_init(&e->suspects, e->lanes, e->lane_count);
 	for (size_t i = 0; i < e->lane_count; i++) {
 		streams[i].partition = poll->partitions[i].partition;
 	}
@@ -370,13 +371,11 @@ try_again(engine *e, size_t *ret_taken, bus_error *err)
 
 /* Sends what can go into one unit; the next one goes on behind *ret_taken deliveries. */
 static bus_status
-apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken,
-      bus_error *err)
+apply(engine *e, const bus_delivery *deliveries, size_t count, bool careful,
+      size_t *ret_taken, bus_error *err)
 {
-	/* Reads come after what is in flight, and a probe or a unit of suspects must see its
-	 * end. */
-	bool careful = e->probe || e->suspects.count > 0;
-	size_t most = careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
+	/* Reads come after what is in flight, and whoever is careful must see its end. */
+	size_t most = e->probe || careful ? 1 : BUS_UNITS_IN_FLIGHT_MAX;
 	bus_status status = BUS_OK;
 	while (status == BUS_OK && bus_store_in_flight(e->store) >= most) {
 		status = await(e, -1, err);
@@ -411,8 +410,7 @@ apply(engine *e, const bus_delivery *deliveries, size_t count, size_t *ret_taken
 		.first_offset = batch.first_offset,
 	};
 	status = bus_store_submit(e->store, &batch.unit, err);
-	bool answered = context.alone || e->suspects.count > 0;
-	if (status == BUS_OK && answered) {
+	if (status == BUS_OK && (context.alone || careful)) {
 		status = await(e, -1, err);
 		if (status != BUS_OK) {
 			return try_again(e, ret_taken, err);
@@ -458,9 +456,10 @@ on_deliveries(engine *e, const bus_poll *poll, bus_error *err)
 	size_t count = busp_gap_find(e->lanes, e->lane_count, poll, &gap_lane);
 	size_t taken = 0;
 	for (size_t i = 0; i < count; i += taken) {
-		size_t unit = busp_suspects_unit(&e->suspects);
-		size_t few = unit > 0 && unit < count - i ? unit : count - i;
-		bus_status status = apply(e, &poll->deliveries[i], few, &taken, err);
+		const bus_delivery *rest = &poll->deliveries[i];
+		bool careful;
+		size_t few = busp_suspects_take(&e->suspects, rest, count - i, &careful);
+		bus_status status = apply(e, rest, few, careful, &taken, err);
 		if (status != BUS_OK) {
 			return status;
 		}

@@ -27,6 +27,7 @@ typedef struct busp_lane {
 	 * 0 is never the end of a gap. */
 	int64_t gap_suspect;
 	int64_t gap_end;
+	int64_t suspect_end; /* what lies before it was in a unit that failed */
 	int32_t careful; /* so many events go one by one, each counted before it is tried */
 	/* of the batch being made */
 	bool touched;

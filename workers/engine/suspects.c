@@ -9,9 +9,14 @@
 #include "workers/engine/quarantine.h"
 
 void
-busp_suspects_init(busp_suspects *suspects)
+busp_suspects_init(busp_suspects *suspects, busp_lane *lanes, size_t lane_count)
 {
-	*suspects = (busp_suspects){ .letters_max = BUSP_DRAIN_LETTERS_MAX };
+	*suspects = (busp_suspects){
+		.lanes = lanes,
+		.lane_count = lane_count,
+		.unit = 1,
+		.letters_max = BUSP_DRAIN_LETTERS_MAX,
+	};
 }
 
 /* Three or four failures find the culprit among a thousand. */
@@ -22,12 +27,12 @@ tenth(size_t count)
 }
 
 static busp_refusal *
-find(busp_suspects *suspects, const busp_sent *sent)
+find(busp_suspects *suspects, int32_t partition, int64_t offset)
 {
 	for (size_t i = 0; i < BUSP_REFUSALS_MAX; i++) {
 		busp_refusal *refusal = &suspects->refusals[i];
-		if (refusal->set && refusal->partition == sent->first_partition &&
-		    refusal->offset == sent->first_offset) {
+		if (refusal->set && refusal->partition == partition &&
+		    refusal->offset == offset) {
 			return refusal;
 		}
 	}
@@ -46,10 +51,69 @@ is_waiting(const busp_suspects *suspects)
 	return false;
 }
 
-size_t
-busp_suspects_unit(const busp_suspects *suspects)
+static busp_lane *
+lane_of(const busp_suspects *suspects, int32_t partition)
 {
-	return suspects->count == 0 ? 0 : is_waiting(suspects) ? 1 : suspects->unit;
+	for (size_t i = 0; i < suspects->lane_count; i++) {
+		if (suspects->lanes[i].stream.partition == partition) {
+			return &suspects->lanes[i];
+		}
+	}
+	return NULL;
+}
+
+/* All that was sent and not committed, and nothing else. */
+static void
+suspect_sent(busp_suspects *suspects)
+{
+	for (size_t i = 0; i < suspects->lane_count; i++) {
+		busp_lane *lane = &suspects->lanes[i];
+		lane->suspect_end =
+			lane->touched ? lane->next_offset : lane->stream.next_offset;
+	}
+}
+
+static bool
+any(const busp_suspects *suspects)
+{
+	for (size_t i = 0; i < suspects->lane_count; i++) {
+		const busp_lane *lane = &suspects->lanes[i];
+		if (lane->suspect_end > lane->stream.next_offset) {
+			return true;
+		}
+	}
+	return false;
+}
+
+size_t
+busp_suspects_take(busp_suspects *suspects, const bus_delivery *deliveries, size_t count,
+		   bool *ret_careful)
+{
+	bool waiting = is_waiting(suspects);
+	*ret_careful = waiting;
+	if (!waiting && !any(suspects)) {
+		return count;
+	}
+	const busp_lane *lane = NULL;
+	bool all = false; /* are suspects */
+	for (size_t taken = 0; taken < count; taken++) {
+		const bus_delivery *delivery = &deliveries[taken];
+		if (find(suspects, delivery->partition, delivery->offset) != NULL) {
+			return taken > 0 ? taken : 1;
+		}
+		if (lane == NULL || lane->stream.partition != delivery->partition) {
+			lane = lane_of(suspects, delivery->partition);
+		}
+		bool suspect = lane != NULL && delivery->offset < lane->suspect_end;
+		if (taken == 0) {
+			all = suspect;
+			*ret_careful = waiting || suspect;
+		}
+		if (suspect != all || (suspect && taken == suspects->unit)) {
+			return taken;
+		}
+	}
+	return count;
 }
 
 /* One event alone, or one letter, has made its unit fail. */
@@ -57,7 +121,7 @@ static bus_status
 refuse(busp_suspects *suspects, const busp_sent *sent, const char *topic,
        const bus_error *cause, bool *ret_pause, bus_error *err)
 {
-	busp_refusal *refusal = find(suspects, sent);
+	busp_refusal *refusal = find(suspects, sent->first_partition, sent->first_offset);
 	busp_refusal_kind kind =
 		cause->status == BUS_E_REJECT ? BUSP_REFUSED : BUSP_FAILED;
 	bool again = refusal != NULL;
@@ -81,9 +145,6 @@ refuse(busp_suspects *suspects, const busp_sent *sent, const char *topic,
 		.offset = sent->first_offset,
 	};
 	snprintf(refusal->detail, sizeof(refusal->detail), "%s", cause->text);
-	if (suspects->count == 0) {
-		suspects->count = suspects->unit = 1;
-	}
 	return BUS_OK;
 }
 
@@ -97,8 +158,8 @@ busp_suspects_learn(busp_suspects *suspects, const busp_sent *sent, const char *
 		return BUS_OK;
 	}
 	if (sent->event_count > 1) {
-		suspects->count = sent->event_count;
 		suspects->unit = tenth(sent->event_count);
+		suspect_sent(suspects);
 		return BUS_OK;
 	}
 	if (sent->letter_count > 1) {
@@ -127,9 +188,4 @@ busp_suspects_done(busp_suspects *suspects, const busp_sent *sent)
 			more < BUSP_DRAIN_LETTERS_MAX ? more : BUSP_DRAIN_LETTERS_MAX;
 	}
 	busp_suspects_passed(suspects, sent->first_partition, sent->first_offset + 1);
-	suspects->count -=
-		sent->event_count < suspects->count ? sent->event_count : suspects->count;
-	if (suspects->count == 0 && is_waiting(suspects)) {
-		suspects->count = suspects->unit = 1; /* another one came first */
-	}
 }

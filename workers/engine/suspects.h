@@ -2,9 +2,10 @@
  * suspects.h - which event of a failed unit it was
  *
  * DESIGN
- * A unit says that it failed, not through which event. Those of a failed unit are suspects: they
- * are sent again in units of a tenth, until one stands alone and fails. What is known of it is
- * its refusal: the next time it is met, it is not folded.
+ * A unit says that it failed, not through which event. Those of a failed unit are suspects, known
+ * by partition and offset: the log may come in another order when it is read again. They are sent
+ * again in units of a tenth, until one stands alone and fails; all others go on meanwhile as
+ * before. What is known of that one is its refusal: the next time it is met, it is not folded.
  */
 #ifndef BUSP_ENGINE_SUSPECTS_H
 #define BUSP_ENGINE_SUSPECTS_H
@@ -21,18 +22,20 @@ typedef struct busp_sent {
 } busp_sent;
 
 typedef struct busp_suspects {
-	size_t count;       /* events from here on that are suspects */
-	size_t unit;        /* so many of them go into one unit */
-	size_t letters_max; /* letters of a drain, likewise */
+	busp_lane *lanes; /* borrowed; each says where its suspects end */
+	size_t lane_count;
+	size_t unit;                              /* so many of them go into one unit */
+	size_t letters_max;                       /* letters of a drain, likewise */
 	busp_refusal refusals[BUSP_REFUSALS_MAX]; /* until their events are done with */
 } busp_suspects;
 
-void busp_suspects_init(busp_suspects *suspects);
+/* No suspects in these lanes, which are borrowed until the next call. */
+void busp_suspects_init(busp_suspects *suspects, busp_lane *lanes, size_t lane_count);
 
 /**
  * busp_suspects_learn - from the failure of a unit
  *
- * @sent: the unit; NULL if none was in flight
+ * @sent: the unit, whose lanes are as they were after it was sent; NULL if none was in flight
  * @ret_pause: it teaches nothing about events: wait before the next attempt
  *
  * Errors: BUS_E_FATAL an event is refused even as a dead letter.
@@ -42,8 +45,18 @@ BUS_MUST_CHECK bus_status busp_suspects_learn(busp_suspects *suspects,
 					      const bus_error *cause, bool *ret_pause,
 					      bus_error *err);
 
-/* Most events of the next unit; 0: as many as there are. */
-size_t busp_suspects_unit(const busp_suspects *suspects);
+/**
+ * busp_suspects_take - how many of these go into the next unit
+ *
+ * Suspects go in few, others not with them, and one with a refusal alone.
+ *
+ * @count: at least 1
+ * @ret_careful: the answer decides what comes next: nothing is sent before it
+ *
+ * Returns: 1..count
+ */
+size_t busp_suspects_take(busp_suspects *suspects, const bus_delivery *deliveries,
+			  size_t count, bool *ret_careful);
 
 /* What lies before this offset of a partition is done with. */
 void busp_suspects_passed(busp_suspects *suspects, int32_t partition, int64_t next_offset);
