@@ -165,9 +165,12 @@ BEGIN
 		CONTINUE WHEN i = filling;
 		BEGIN
 			EXECUTE format('LOCK TABLE busline.outbox_%s IN ACCESS EXCLUSIVE MODE', i);
-			EXECUTE format('SELECT EXISTS (SELECT FROM busline.outbox_%s o '
+			-- a look per stream, not one per row, while the table is locked
+			EXECUTE format('SELECT EXISTS (SELECT FROM busline.position p '
 				       'LEFT JOIN busline.outbox_mark m USING (stream) '
-				       'WHERE o.seq > coalesce(m.seq, 0))', i) INTO unpublished;
+				       'WHERE EXISTS (SELECT FROM busline.outbox_%s o '
+				       'WHERE o.stream = p.stream AND o.seq > coalesce(m.seq, 0)))', i)
+			   INTO unpublished;
 			IF NOT unpublished THEN
 				EXECUTE format('TRUNCATE busline.outbox_%s', i);
 				emptied := emptied + 1;
