@@ -3,6 +3,8 @@ plans are made once, and the first ones while every table is empty."""
 
 import pathlib
 
+import psycopg
+
 from support.platform import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -27,3 +29,18 @@ def test_no_table_is_read_whole(platform):
     assert platform.value(COUNTED) > 50, "the workers looked for rows at all"
     scanned = [row for row in platform.rows(SCANNED) if row[1] > before.get(row[0], 0)]
     assert scanned == []
+
+
+def test_a_ledger_of_any_size_can_be_read(platform):
+    """A large one is read by several processes at once, where that is allowed."""
+    platform.start_all(["scale"])
+    platform.busline("publish", "--jsonl", ROOT / "ops/day/events.jsonl")
+    wait_for(lambda: platform.value("select count(*) from busline.ledger") > 0, "events came", 30)
+    with psycopg.connect(platform.url, autocommit=True) as db:
+        for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+            db.execute(f"set {name} = 0")
+        db.execute("set force_parallel_mode = on")
+        for view in ("busline.events", "audit.event", "audit.dead_letter"):
+            db.execute(f"select * from {view}").fetchall()
+        assert db.execute("select count(*) from busline.events "
+                          "where headers->>'ce_type' is not null").fetchone()[0] > 0
